@@ -1,0 +1,47 @@
+# Two commands do everything from a clean clone: `make demo` and `make test`.
+.DEFAULT_GOAL := help
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+
+.PHONY: help install demo test lint dev bench lock clean
+
+help:  ## what there is to type
+	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+
+# uv installs the locked set in seconds where pip takes two minutes; pip is what a machine surely has.
+$(INSTALLED): pyproject.toml deploy/requirements.lock deploy/uv.lock
+	@$(PYTHON) -c 'import sys; sys.exit("Python 3.11 or later is needed, this is " + sys.version.split()[0] + "; try make PYTHON=python3.12") if sys.version_info < (3, 11) else None'
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r deploy/uv.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes --no-deps -r deploy/requirements.lock
+	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+install: $(INSTALLED)  ## make .venv and install everything from the lock
+
+demo: install  ## the whole job on the real CDNOW data, from nothing to published tables
+	@$(BIN)/cvm demo
+
+test: install  ## the whole test suite
+	$(BIN)/python -m pytest
+
+lint: install  ## linter, formatter and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+dev: install  ## the Dagster page, on the demo unless CVM_CONFIG or ./cvm.yml says otherwise
+	$(BIN)/cvm ui
+
+bench: install  ## the retail benchmark: the whole job beside a straight-line DuckDB script
+	$(BIN)/python -m benchmarks.retail
+
+lock: install  ## make the lock files anew
+	$(BIN)/uv pip compile pyproject.toml --all-extras --group build --universal --python-version 3.11 --quiet \
+	  --no-emit-index-url --generate-hashes --no-strip-extras --custom-compile-command "make lock" -o deploy/requirements.lock
+	echo uv | $(BIN)/uv pip compile - --quiet --no-emit-index-url --generate-hashes --custom-compile-command "make lock" -o deploy/uv.lock
+
+clean:  ## remove what make and the demo made
+	rm -rf $(VENV) .cvm

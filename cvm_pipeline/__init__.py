@@ -1,0 +1,1 @@
+"""The customer value management pipeline: raw CRM exports in, trustworthy customer tables out."""

@@ -1,0 +1,80 @@
+"""Where a run writes: every path below a project's `home`, named once.
+
+Belongs here: paths. Not here: what is written to them, nor any rule about their content.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Home:
+    """The folder that holds all that a project's runs write."""
+
+    root: Path
+
+    @property
+    def landing(self) -> Path:
+        """Landed copies: `<source>/<hash>.parquet` and one manifest per source."""
+        return self.root / "landing"
+
+    @property
+    def work_file(self) -> Path:
+        """The work warehouse: one writer, no reader but ourselves."""
+        return self.root / "work" / "work.duckdb"
+
+    @property
+    def scratch(self) -> Path:
+        """Spill and spool files; safe to delete between runs."""
+        return self.root / "work" / "scratch"
+
+    @property
+    def dbt_target(self) -> Path:
+        return self.root / "dbt" / "target"
+
+    @property
+    def dbt_logs(self) -> Path:
+        return self.root / "dbt" / "logs"
+
+    @property
+    def warehouse(self) -> Path:
+        """What readers see: `warehouse.duckdb` and `pii.duckdb`, both through `current`."""
+        return self.root / "warehouse"
+
+    @property
+    def versions(self) -> Path:
+        return self.warehouse / "versions"
+
+    @property
+    def current(self) -> Path:
+        """The one symlink whose swap is the publication."""
+        return self.warehouse / "current"
+
+    @property
+    def published_file(self) -> Path:
+        return self.warehouse / "warehouse.duckdb"
+
+    @property
+    def published_pii_file(self) -> Path:
+        return self.warehouse / "pii.duckdb"
+
+    @property
+    def gate(self) -> Path:
+        """One audit record per candidate, passed or not."""
+        return self.root / "gate"
+
+    @property
+    def attempts(self) -> Path:
+        """One line per run: published, blocked or failed, and why."""
+        return self.root / "attempts.jsonl"
+
+    @property
+    def lock(self) -> Path:
+        return self.root / "run.lock"
+
+    @property
+    def dagster(self) -> Path:
+        """DAGSTER_HOME of this project."""
+        return self.root / "dagster"
