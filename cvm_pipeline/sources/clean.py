@@ -1,0 +1,72 @@
+"""The clean state: a pure function of the landed files, by name and content, and the configuration.
+
+Maps every source, settles which rows stand, converts currencies, writes the tables of schema `clean`, and accounts for
+every row: rows read = accepted + quarantined + duplicate + filtered + superseded, for each source and file, or it raises.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import duckdb
+
+from cvm_pipeline.sources import audit, documents
+from cvm_pipeline.sources.entities import ENTITIES, EXCHANGE_RATES, ORDER_LINES, ORDERS
+from cvm_pipeline.sources.mapping import LandedPart, create_entity_table, map_source
+from cvm_pipeline.sources.spec import CleanSettings, SourceSpec
+from cvm_pipeline.sources.standing import settle
+
+
+@dataclass(frozen=True)
+class LandedSource:
+    """One source with what stands of it in the landing zone; `replaced` contents stand in the audit alone."""
+
+    spec: SourceSpec
+    parts: tuple[LandedPart, ...]
+    replaced: tuple[LandedPart, ...]
+    lookups: dict[str, tuple[LandedPart, ...]]
+
+
+def build_clean(
+    con: duckdb.DuckDBPyConnection,
+    sources: Sequence[LandedSource],
+    settings: CleanSettings,
+    progress: Callable[[str], None] = lambda step: None,
+) -> audit.Accounts:
+    """Write schema `clean` of the work warehouse anew.
+
+    Raises MappingRefused, RowsDoNotBalance, and QuarantineTooLarge (after the quarantine is written, so that it can be
+    looked at).
+    """
+    con.execute("drop schema if exists landing cascade")
+    con.execute("create schema landing")
+    con.execute("create schema if not exists clean")
+    for entity in ENTITIES.values():
+        create_entity_table(con, entity)
+    rank = 0
+    for source in sources:
+        progress(f"mapping {source.spec.name}")
+        map_source(con, source.spec, ENTITIES[source.spec.entity], source.parts, source.lookups, rank, settings)
+        rank += len(source.parts)
+    appending = frozenset(source.spec.name for source in sources if source.spec.append_lines)
+    names = documents.naming(con, settings.timezone, settings.currency)
+    settle(con, EXCHANGE_RATES, appending)
+    documents.write_rates(con)
+    for entity in ENTITIES.values():
+        progress(f"settling {entity.name}")
+        if entity in (ORDERS, ORDER_LINES):
+            documents.quarantine_unrated(con, entity, names)
+        settle(con, entity, appending)
+    documents.write_records(con, names)
+    progress("building orders")
+    documents.write_order_lines(con, names, appending)
+    documents.write_orders(con, names)
+    progress("allocating returns")
+    documents.allocate(con)
+    progress("accounting for every row")
+    accounts = audit.account(con, sources, settings.now)
+    # The mapped rows have served: what stands is in `clean`, what doesn't is in the quarantine and the accounts.
+    con.execute("drop schema landing cascade")
+    audit.refuse_large_quarantine(con, settings.max_quarantine_share)
+    return accounts

@@ -1,0 +1,260 @@
+"""Orders: made from their lines, in the project's currency and days, with what cancels or returns them.
+
+Writes clean.exchange_rates, products, customers, order_lines, orders, return_allocations and unmatched_returns from the
+rows that stand. The rule of sign (sources.md) is applied here; which order bears which return is `domain/returns.py`.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import duckdb
+
+from cvm_pipeline.domain.returns import ALLOCATIONS, UNMATCHED, allocate_returns
+from cvm_pipeline.sources.entities import CUSTOMERS, EXCHANGE_RATES, ORDER_LINES, ORDERS, PRODUCTS, Entity
+from cvm_pipeline.sources.sql import first_row, literal
+from cvm_pipeline.sources.standing import SOUND, standing_rows
+
+
+@dataclass(frozen=True)
+class Naming:
+    """How ids are published: as they stand in one system, `system:id` with several. Days are cut in `zone`."""
+
+    zone: str
+    currency: str
+    several_systems: bool
+
+    def id(self, column: str) -> str:
+        """SQL of a published id; null stays null."""
+        return f"source_system || ':' || {column}" if self.several_systems else column
+
+    def day(self, instant: str) -> str:
+        """SQL of the project's day of a UTC instant."""
+        if self.zone in ("UTC", "Etc/UTC"):
+            return f"cast({instant} as date)"
+        return f"cast(timezone({literal(self.zone)}, timezone('UTC', {instant})) as date)"
+
+
+def naming(con: duckdb.DuckDBPyConnection, zone: str, currency: str) -> Naming:
+    """Whether the sound rows of all entities come from one system."""
+    systems = " union ".join(
+        f"select distinct source_system from landing.{entity.name} where {SOUND}"
+        for entity in (ORDERS, ORDER_LINES, PRODUCTS, CUSTOMERS)
+    )
+    row = first_row(con, f"select count(*) from ({systems})")
+    return Naming(zone, currency.upper(), bool(row and row[0] > 1))
+
+
+def write_rates(con: duckdb.DuckDBPyConnection) -> None:
+    """clean.exchange_rates: project currency for one unit of another, by day."""
+    con.execute(f"""
+        create or replace table clean.exchange_rates as
+        select upper(currency) as currency, rate_date, rate from ({standing_rows(EXCHANGE_RATES)})
+    """)
+
+
+def quarantine_unrated(con: duckdb.DuckDBPyConnection, entity: Entity, names: Naming) -> None:
+    """An order in another currency needs the rate of its own day; without it the row is quarantined."""
+    con.execute(f"""
+        update landing.{entity.name} r
+        set _bad = 'missing_rate' || chr(31) || 'currency: no rate of ' || upper(currency) || ' to {names.currency} for '
+            || {names.day("ordered_at")}
+        where {SOUND} and upper(currency) <> {literal(names.currency)} and not exists (
+            select 1 from clean.exchange_rates x
+            where x.currency = upper(r.currency) and x.rate_date = {names.day("r.ordered_at")}
+        )
+    """)
+
+
+def write_records(con: duckdb.DuckDBPyConnection, names: Naming) -> None:
+    """clean.products, and clean.customers: every dated version of a record, the newest marked."""
+    con.execute(f"""
+        create or replace table clean.products as
+        select {names.id("product_id")} as product_id, source_system, name, category, cast(unit_cost as decimal(18,4)) as unit_cost
+        from ({standing_rows(PRODUCTS)})
+    """)
+    attributes = [
+        f.name for f in CUSTOMERS.fields if f.name not in ("source_system", "customer_id", "created_at", "updated_at")
+    ]
+    shown = ", ".join(names.id(name) + f" as {name}" if name == "referred_by" else name for name in attributes)
+    con.execute(f"""
+        create or replace table clean.customers as
+        with versions as (
+            select *, {names.day("updated_at")} as version_date
+            from landing.customers where {SOUND}
+            qualify row_number() over (
+                partition by source_system, customer_id, {names.day("updated_at")}
+                order by updated_at desc nulls last, _rank desc, _line desc) = 1
+        )
+        select {names.id("customer_id")} as customer_id, source_system, {shown},
+               {names.day("created_at")} as created_date, version_date,
+               row_number() over (partition by source_system, customer_id
+                                  order by version_date desc nulls last, _rank desc, _line desc) = 1 as is_current
+        from versions
+    """)
+
+
+def _order_facts(names: Naming, entity: Entity) -> str:
+    """What orders and lines have in common, with the day from which the row counts nowhere and the day it came back."""
+    return f"""
+        select r.* exclude (order_id, customer_id, refers_to, currency),
+               {names.id("r.order_id")} as order_id, {names.id("r.customer_id")} as customer_id,
+               {names.id("r.refers_to")} as refers_to,
+               {names.day("r.ordered_at")} as ordered_date,
+               x.rate,
+               case when r.status = 'pending' then {names.day("r.ordered_at")}
+                    when r.status = 'cancelled'
+                    then greatest({names.day("coalesce(r.status_at, r.ordered_at)")}, {names.day("r.ordered_at")})
+               end as void_from,
+               case when r.status = 'returned'
+                    then greatest({names.day("coalesce(r.returned_at, r.ordered_at)")}, {names.day("r.ordered_at")})
+               end as came_back
+        from ({standing_rows(entity)}) r
+        left join clean.exchange_rates x
+            on upper(r.currency) <> {literal(names.currency)} and x.currency = upper(r.currency)
+            and x.rate_date = {names.day("r.ordered_at")}
+    """
+
+
+def _converted(amount: str) -> str:
+    return (
+        f"case when rate is null then cast({amount} as decimal(28,10))"
+        f" else cast(cast({amount} as decimal(24,6)) * cast(rate as decimal(14,8)) as decimal(28,10)) end"
+    )
+
+
+def write_order_lines(con: duckdb.DuckDBPyConnection, names: Naming, appending: frozenset[str]) -> None:
+    """clean.order_lines. A line is numbered by the line of its file, pieces of one order one after another."""
+    line = "cast(_line as integer)"
+    if appending:
+        line = "cast(row_number() over (partition by order_id order by _rank, _line) as integer)"
+    con.execute(f"""
+        create or replace table clean.order_lines as
+        with facts as ({_order_facts(names, ORDER_LINES)}),
+        costs as (select product_id, max(unit_cost) as list_cost from clean.products group by product_id),
+        priced as (
+            select f.*, {names.id("f.product_id")} as published_product_id, {line} as line,
+                   {_converted("cast(quantity as decimal(24,6)) * cast(unit_price as decimal(14,8)) - coalesce(discount, 0)")} as amount,
+                   {_converted("cast(quantity as decimal(24,6)) * cast(coalesce(f.unit_cost, c.list_cost) as decimal(14,8))")} as cost
+            from facts f left join costs c on c.product_id = {names.id("f.product_id")}
+        )
+        select order_id, line, source_system, customer_id, ordered_at, ordered_date, published_product_id as product_id,
+               quantity, unit_price, discount, amount, cost, status,
+               case when amount > 0 then void_from end as void_date,
+               case when amount > 0 then came_back end as returned_date,
+               status_at, returned_at, refers_to, channel, _source as source, _file as file, _rank as rank, _line as file_line
+        from priced
+    """)
+
+
+def write_orders(con: duckdb.DuckDBPyConnection, names: Naming) -> None:
+    """clean.orders: the orders as delivered, and those made of lines where no order of that id was delivered."""
+    con.execute(f"""
+        create or replace table clean.orders as
+        with facts as ({_order_facts(names, ORDERS)}),
+        delivered as (
+            select order_id, source_system, customer_id, ordered_at, ordered_date,
+                   cast(round_even({_converted("amount")}, 4) as decimal(18,4)) as amount,
+                   cast(round_even({_converted("cost")}, 4) as decimal(18,4)) as cost,
+                   cast(round_even({_converted("discount")}, 4) as decimal(18,4)) as discount,
+                   channel, status, case when amount >= 0 then void_from end as void_date,
+                   case when amount >= 0 then came_back end as returned_date, refers_to,
+                   false as from_lines, false as by_line, _source as source, _file as file, _line as line
+            from facts
+        ),
+        gathered as (
+            select order_id, any_value(source_system) as source_system,
+                   arg_min(customer_id, (rank, file_line)) filter (where customer_id is not null) as customer_id,
+                   min(ordered_at) as ordered_at, min(ordered_date) as ordered_date,
+                   sum(amount) as all_amount, sum(amount) filter (where void_date is null or void_date > ordered_date) as live_amount,
+                   case when bool_and(cost is not null) then sum(cost) end as all_cost,
+                   case when bool_and(cost is not null)
+                        then sum(cost) filter (where void_date is null or void_date > ordered_date) end as live_cost,
+                   sum(discount) as discount, arg_min(channel, (rank, file_line)) as channel,
+                   case when min(status) = max(status) then min(status) else 'completed' end as status,
+                   count(*) filter (where amount > 0) as charged, count(*) filter (where amount < 0) as credited,
+                   count(void_date) as voided, max(void_date) as void_date,
+                   count(returned_date) as returned, min(returned_date) as first_back, max(returned_date) as last_back,
+                   arg_min(refers_to, (rank, file_line)) filter (where refers_to is not null) as refers_to,
+                   any_value(source) as source, min(file) as file, min(file_line) as line
+            from clean.order_lines group by order_id
+        ),
+        made as (
+            select order_id, source_system, customer_id, ordered_at, ordered_date,
+                   cast(round_even(case when all_void then all_amount else coalesce(live_amount, 0) end, 4) as decimal(18,4)) as amount,
+                   cast(round_even(case when all_void then all_cost else live_cost end, 4) as decimal(18,4)) as cost,
+                   cast(round_even(discount, 4) as decimal(18,4)) as discount, channel, status,
+                   case when all_void then void_date end as void_date,
+                   case when charged > 0 and returned = charged and first_back = last_back then last_back end as returned_date,
+                   refers_to, true as from_lines, charged = 0 and credited > 0 as by_line, source, file, line
+            from (select *, charged > 0 and voided = charged as all_void from gathered)
+            where order_id not in (select order_id from delivered)
+        ),
+        both_kinds as (select * from delivered union all select * from made)
+        select *, amount < 0 as is_return from both_kinds
+    """)
+
+
+def allocate(con: duckdb.DuckDBPyConnection) -> None:
+    """clean.return_allocations and clean.unmatched_returns, for the customers and orders that any event concerns."""
+    con.execute(f"create or replace temp table _returns as {_RETURNS}")
+    con.execute("""
+        create or replace temp table _concerned as
+        select order_id, customer_id, ordered_date, ordered_at, amount, void_date, returned_date from clean.orders o
+        where not is_return and (
+            (void_date is not null) or (returned_date is not null)
+            or customer_id in (select customer_id from _returns where customer_id is not null)
+            or order_id in (select refers_to from _returns where refers_to is not null))
+    """)
+    orders = con.sql("select * from _concerned").to_arrow_table()
+    returns = con.sql("select * from _returns").to_arrow_table()
+    products = con.sql("""
+        select l.order_id, l.product_id, cast(round_even(sum(l.amount), 4) as decimal(18,4)) as amount
+        from clean.order_lines l
+        where l.order_id in (select order_id from _concerned) and l.product_id in (select product_id from _returns)
+          and (l.void_date is null or l.void_date > l.ordered_date)
+        group by l.order_id, l.product_id
+    """).to_arrow_table()
+    allocations, unmatched = allocate_returns(orders, returns, products)
+    for name, table, schema in (
+        ("return_allocations", allocations, ALLOCATIONS),
+        ("unmatched_returns", unmatched, UNMATCHED),
+    ):
+        con.register("_rows", table.cast(schema))
+        con.execute(f"create or replace table clean.{name} as select * from _rows")
+        con.unregister("_rows")
+
+
+# Return documents by line where every line is a credit, else as a whole; and lines of a sale that came back or were
+# cancelled while others of the same order stand. Lines are rounded as running totals, so that they add up to the order's.
+_RETURNS = """
+    with credits as (
+        select l.order_id as return_id, l.line, o.customer_id, o.ordered_at as returned_at, o.ordered_date as returned_date,
+               -l.amount as amount, o.refers_to, l.product_id
+        from clean.order_lines l join clean.orders o using (order_id)
+        where o.is_return and o.from_lines and o.by_line and l.amount < 0
+    ),
+    whole as (
+        select order_id as return_id, 0 as line, customer_id, ordered_at as returned_at, ordered_date as returned_date,
+               cast(-amount as decimal(28,10)) as amount, refers_to, cast(null as varchar) as product_id
+        from clean.orders where is_return and not (from_lines and by_line)
+    ),
+    taken_back as (
+        select l.order_id as return_id, l.line, o.customer_id,
+               coalesce(l.returned_at, l.status_at, l.ordered_at) as returned_at,
+               coalesce(l.returned_date, l.void_date) as returned_date, l.amount, l.order_id as refers_to, l.product_id
+        from clean.order_lines l join clean.orders o using (order_id)
+        where o.from_lines and not o.is_return and o.void_date is null and o.returned_date is null
+          and (l.returned_date is not null or l.void_date > l.ordered_date)
+    ),
+    every as (select * from credits union all select * from whole union all select * from taken_back),
+    running as (
+        select *, sum(amount) over upto as total,
+               coalesce(sum(amount) over (partition by return_id order by line rows between unbounded preceding and 1 preceding), 0)
+                   as before
+        from every window upto as (partition by return_id order by line rows unbounded preceding)
+    )
+    select return_id, cast(line as integer) as line, customer_id, returned_at, returned_date,
+           cast(round_even(total, 4) - round_even(before, 4) as decimal(18,4)) as amount, refers_to, product_id
+    from running where round_even(total, 4) > round_even(before, 4)
+"""

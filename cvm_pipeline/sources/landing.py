@@ -1,0 +1,275 @@
+"""Landing: each file of a source becomes one Parquet file of text columns, known by its content.
+
+A landed file is `<home>/landing/<source>/<hash>.parquet` (records, with `_line`) and `<hash>.rejects.parquet` (what could
+not be parsed). `manifest.json` beside them says which content stands under which name. A content is written whole and
+renamed into place before the manifest names it, so a run killed anywhere leaves the landing zone as it was.
+Not here: what columns mean (`mapping.py`), which record stands (`clean.py`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import glob
+import hashlib
+import json
+import os
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from cvm_pipeline.sources.delimited import Parsed, Reject
+from cvm_pipeline.sources.errors import FileRefused, SourceError, SourceErrors
+from cvm_pipeline.sources.formats import Reading, read_file
+
+LINE = "_line"
+_REJECTS = pa.schema([("line", pa.int64()), ("raw", pa.string()), ("rule", pa.string()), ("detail", pa.string())])
+# A file still being written is given this long to come to rest before it is refused.
+_PATIENCE_SECONDS = (0.5, 1.0, 2.0)
+
+
+@dataclass(frozen=True)
+class LandedFile:
+    """One content. `name` is the newest file name that brought it; `standing` is false once other content took the name."""
+
+    name: str
+    hash: str
+    reading: str
+    bytes: int
+    rows: int
+    rejected: int
+    columns: tuple[str, ...]
+    landed_at: str
+    standing: bool = True
+
+    @property
+    def stem(self) -> str:
+        """File name of the landed copy: the same bytes read otherwise are another copy."""
+        return f"{self.hash[:32]}-{hashlib.sha256(self.reading.encode()).hexdigest()[:8]}"
+
+
+@dataclass
+class LandingReport:
+    """What landing one source did."""
+
+    source: str
+    files: list[LandedFile]
+    landed: int = 0
+    known: int = 0
+    gone: list[str] = field(default_factory=list)
+    empty: list[str] = field(default_factory=list)
+
+
+class LandingZone:
+    """The landed files of one source, and its manifest."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.manifest = folder / "manifest.json"
+
+    def files(self) -> list[LandedFile]:
+        """Every content that was landed and not forgotten, standing or replaced."""
+        if not self.manifest.exists():
+            return []
+        try:
+            entries = json.loads(self.manifest.read_text())
+        except ValueError as error:
+            raise SourceError(
+                f"{self.manifest}: is damaged ({error}). Delete the folder {self.folder} and land its files again"
+            ) from error
+        return [LandedFile(**{**entry, "columns": tuple(entry["columns"])}) for entry in entries]
+
+    def records(self, file: LandedFile) -> Path:
+        return self.folder / f"{file.stem}.parquet"
+
+    def rejects(self, file: LandedFile) -> Path:
+        return self.folder / f"{file.stem}.rejects.parquet"
+
+    def write_manifest(self, files: Sequence[LandedFile]) -> None:
+        ordered = sorted(files, key=lambda f: (f.name, f.landed_at, f.hash))
+        text = json.dumps([asdict(file) for file in ordered], indent=1, ensure_ascii=False)
+        _replace(self.manifest, lambda path: path.write_text(text))
+
+
+def land_source(
+    zone: LandingZone,
+    source: str,
+    pattern: str,
+    root: Path,
+    reading: Reading,
+    landed_at: str,
+    progress: Callable[[str], None] = lambda file: None,
+) -> LandingReport:
+    """Land every file that `pattern` (a glob, relative to `root`) finds, and keep those that it finds no more.
+
+    Raises SourceErrors with every file that was refused; sound files of the same source are landed all the same.
+    """
+    zone.folder.mkdir(parents=True, exist_ok=True)
+    before = zone.files()
+    paths = find_files(pattern, root)
+    if not paths and not before:
+        raise SourceError(f"source {source}: no file matches {pattern} (looked below {root}). Check `path`")
+    report = LandingReport(source, [])
+    known = {(file.hash, file.reading): file for file in before}
+    under: dict[str, LandedFile] = {file.name: file for file in before if file.standing}
+    refused: list[SourceError] = []
+    seen: set[str] = set()
+    for path in paths:
+        name = name_of(path, root)
+        seen.add(name)
+        try:
+            landed = _land_file(zone, path, name, reading, landed_at, known)
+        except FileRefused as error:
+            refused.append(error)
+            continue
+        report.landed += (landed.hash, landed.reading) not in known
+        report.known += (landed.hash, landed.reading) in known
+        known.setdefault((landed.hash, landed.reading), landed)
+        under[name] = landed
+        if landed.rows + landed.rejected == 0:
+            report.empty.append(name)
+        progress(name)
+    report.gone = sorted(set(under) - seen)
+    report.files = _standing(before, under)
+    zone.write_manifest(report.files)
+    if refused:
+        raise refused[0] if len(refused) == 1 else SourceErrors(refused)
+    return report
+
+
+def find_files(pattern: str, root: Path) -> list[Path]:
+    """Files that a glob finds, in the order of their names. `package:` paths lie in an installed package."""
+    if pattern.startswith("package:"):
+        return [_package_file(pattern.removeprefix("package:"))]
+    found = glob.glob(str(root / pattern), recursive=True)  # noqa: PTH207 - patterns may be absolute or climb
+    return sorted(path for path in map(Path, found) if path.is_file())
+
+
+def name_of(path: Path, root: Path) -> str:
+    """How a user knows a file: relative to cvm.yml where it lies below or beside it."""
+    return os.path.relpath(path, root) if path.is_absolute() else str(path)
+
+
+def _package_file(inside: str) -> Path:
+    """A file of an installed package, found without importing it."""
+    import importlib.util
+
+    package, _, rest = inside.partition("/")
+    spec = importlib.util.find_spec(package)
+    if spec is None or spec.origin is None:
+        raise SourceError(
+            f"package:{inside}: {package} is not installed. Install the extra `demo`: pip install cvm-pipeline[demo]"
+        )
+    return Path(spec.origin).parent / rest
+
+
+def _standing(before: Sequence[LandedFile], under: dict[str, LandedFile]) -> list[LandedFile]:
+    """One entry per content: standing under its newest name, or replaced where no name holds it any more."""
+    entries: dict[tuple[str, str], LandedFile] = {}
+    for file in before:
+        entries[file.hash, file.reading] = _with(file, standing=False)
+    for name in sorted(under):
+        file = under[name]
+        entries[file.hash, file.reading] = _with(file, name=name, standing=True)
+    # The same bytes read otherwise are not another content: what stands is what the present mapping reads.
+    read_anew = {file.hash for file in entries.values() if file.standing}
+    return [file for file in entries.values() if file.standing or file.hash not in read_anew]
+
+
+def _with(file: LandedFile, **changes: object) -> LandedFile:
+    return LandedFile(**{**asdict(file), "columns": file.columns, **changes})  # type: ignore[arg-type]
+
+
+def _land_file(
+    zone: LandingZone, path: Path, name: str, reading: Reading, landed_at: str, known: dict[tuple[str, str], LandedFile]
+) -> LandedFile:
+    for wait in (*_PATIENCE_SECONDS, None):
+        before = _fingerprint(path, name)
+        found = known.get((before[2], reading.key))
+        if found is not None and zone.records(found).exists() and zone.rejects(found).exists():
+            return found
+        landed = _convert(zone, path, name, reading, landed_at, before)
+        after = _fingerprint(path, name)
+        if after == before:
+            return landed
+        if wait is None:
+            raise FileRefused(
+                name,
+                f"changed while it was read (from {before[0]:,} to {after[0]:,} bytes)",
+                "Land files by renaming them into place when they are complete, or run again once it is",
+            )
+        time.sleep(wait)
+    raise AssertionError("unreachable")
+
+
+def _fingerprint(path: Path, name: str) -> tuple[int, int, str]:
+    """Size, time of change and SHA-256 of the bytes."""
+    digest = hashlib.sha256()
+    try:
+        with path.open("rb") as stream:
+            while block := stream.read(1 << 22):
+                digest.update(block)
+            stat = os.fstat(stream.fileno())
+    except OSError as error:
+        raise FileRefused(name, f"can't be read ({error.strerror})", "Check that it exists and may be read") from error
+    return stat.st_size, stat.st_mtime_ns, digest.hexdigest()
+
+
+def _convert(
+    zone: LandingZone, path: Path, name: str, reading: Reading, landed_at: str, fingerprint: tuple[int, int, str]
+) -> LandedFile:
+    rows = 0
+    rejects: list[Reject] = []
+    columns: tuple[str, ...] = ()
+    draft = LandedFile(name, fingerprint[2], reading.key, fingerprint[0], 0, 0, (), landed_at)
+
+    def write(target: Path) -> None:
+        nonlocal rows, columns
+        with contextlib.ExitStack() as stack:
+            writer: pq.ParquetWriter | None = None
+            for parsed in _ahead(read_file(path, name, reading)):
+                rejects.extend(parsed.rejects)
+                table = parsed.table.append_column(LINE, pa.array(parsed.lines, pa.int64()))
+                if writer is None:
+                    columns = tuple(parsed.table.column_names)
+                    writer = stack.enter_context(pq.ParquetWriter(target, table.schema, compression="lz4"))
+                if table.num_rows:
+                    writer.write_table(table)
+                    rows += table.num_rows
+            if writer is None:
+                pq.write_table(pa.table({LINE: pa.array([], pa.int64())}), target)
+
+    _replace(zone.records(draft), write)
+    table = pa.Table.from_pylist([asdict(reject) for reject in rejects], schema=_REJECTS)
+    _replace(zone.rejects(draft), lambda target: pq.write_table(table, target))
+    return _with(draft, rows=rows, rejected=len(rejects), columns=columns)
+
+
+def _ahead(blocks: Iterator[Parsed]) -> Iterator[Parsed]:
+    """Parse one block ahead in a thread: parsing and writing both leave the interpreter's lock most of the time."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    with ThreadPoolExecutor(1) as pool:
+        waiting = pool.submit(next, blocks, None)
+        while (parsed := waiting.result()) is not None:
+            waiting = pool.submit(next, blocks, None)
+            yield parsed
+
+
+def _replace(path: Path, write: Callable[[Path], object]) -> None:
+    """Write beside, flush to disk, rename into place."""
+    draft = path.with_name(f".{path.name}.{os.getpid()}")
+    try:
+        write(draft)
+        with draft.open("rb") as stream:
+            os.fsync(stream.fileno())
+        draft.replace(path)
+    except OSError as error:
+        raise SourceError(
+            f"{path.parent}: can't be written ({error.strerror or error}). Check free disk and permissions; nothing was changed"
+        ) from error
+    finally:
+        draft.unlink(missing_ok=True)

@@ -1,0 +1,303 @@
+"""Mapping: the landed text of one source becomes rows of its entity, each sound, filtered, or bad with its reason.
+
+Writes `landing.<entity>`: where a row came from (`_source, _rank, _file, _hash, _line`), whether it was filtered, what is
+wrong with it (`_bad`: rule and detail, chr(31) between), and the entity's columns. Each expression sees one row and can't
+stop the file. Not here: which of several versions stands (`standing.py`), what orders mean (`documents.py`).
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import difflib
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import duckdb
+import pyarrow as pa
+
+from cvm_pipeline.sources.casts import TimeRules, cast_for
+from cvm_pipeline.sources.entities import SQL_TYPE, Entity
+from cvm_pipeline.sources.errors import MappingRefused, SourceErrors
+from cvm_pipeline.sources.expressions import Expression, equality_sides, parse
+from cvm_pipeline.sources.landing import LINE, LandedFile
+from cvm_pipeline.sources.spec import CleanSettings, JoinSpec, SourceSpec
+from cvm_pipeline.sources.sql import literal, quoted
+
+SEPARATOR = "chr(31)"
+ORIGIN = ("_source", "_rank", "_file", "_hash", "_line")
+_OWN = {"_file", "_line"}
+
+
+@dataclass(frozen=True)
+class LandedPart:
+    """One landed content with where its records lie."""
+
+    file: LandedFile
+    records: Path
+
+
+def rank_files(spec: SourceSpec, parts: Sequence[LandedPart]) -> list[LandedPart]:
+    """Oldest first: by the date in the name where a pattern is configured, then by name.
+
+    Raises MappingRefused for a name that doesn't hold the date that the pattern promises.
+    """
+
+    def effective(part: LandedPart) -> tuple[dt.datetime, str]:
+        name = part.file.name
+        if spec.effective_pattern is None:
+            return dt.datetime.min, name
+        found = re.search(spec.effective_pattern, name)
+        try:
+            return dt.datetime.strptime(found.group(1) if found else "", spec.effective_format), name
+        except (ValueError, IndexError) as error:
+            raise MappingRefused(
+                f"source {spec.name}: the name {name} holds no date for effective_at"
+                f" ({spec.effective_pattern}, {spec.effective_format})"
+            ) from error
+
+    return sorted(parts, key=effective)
+
+
+def map_source(
+    con: duckdb.DuckDBPyConnection,
+    spec: SourceSpec,
+    entity: Entity,
+    parts: Sequence[LandedPart],
+    lookups: dict[str, Sequence[LandedPart]],
+    first_rank: int,
+    settings: CleanSettings,
+) -> None:
+    """Append the source's rows to `landing.<entity>`. `lookups`: alias -> landed files of that join.
+
+    Raises MappingRefused (or several) where the mapping doesn't fit the files; nothing is written then.
+    """
+    ranked = rank_files(spec, parts)
+    files = [(part, first_rank + at) for at, part in enumerate(ranked)]
+    full = [(part, rank) for part, rank in files if part.file.columns]
+    if not full:
+        return
+    _Mapper(con, spec, entity, full, lookups, settings).write()
+
+
+def create_entity_table(con: duckdb.DuckDBPyConnection, entity: Entity) -> None:
+    """An empty `landing.<entity>`: entities without a source stay so, and every later step finds its table."""
+    columns = ", ".join(f"{quoted(field.name)} {SQL_TYPE[field.kind]}" for field in entity.fields)
+    con.execute(
+        f"create table landing.{quoted(entity.name)} (_source varchar, _rank integer, _file varchar,"
+        f" _hash varchar, _line bigint, _filtered boolean, _bad varchar, {columns})"
+    )
+
+
+class _Mapper:
+    """Builds the one statement that maps a source."""
+
+    def __init__(
+        self,
+        con: duckdb.DuckDBPyConnection,
+        spec: SourceSpec,
+        entity: Entity,
+        files: Sequence[tuple[LandedPart, int]],
+        lookups: dict[str, Sequence[LandedPart]],
+        settings: CleanSettings,
+    ) -> None:
+        self.con, self.spec, self.entity, self.files = con, spec, entity, files
+        self.lookups, self.settings = lookups, settings
+        self.columns = _union(part.file.columns for part, _ in files)
+        self.by_name = {name.lower(): name for name in self.columns}
+
+    def write(self) -> None:
+        """Check the whole mapping first, then map."""
+        expressions = {name: self._expression(name) for name in self.entity.names if name in self.spec.columns}
+        where = parse(self.con, self.spec.where, f"{self.spec.name}.where") if self.spec.where else None
+        self._check_columns([*expressions.values(), *([where] if where else [])])
+        rows = self._joined(self._landed())
+        valued = self._valued(rows, expressions, where)
+        types = self._types(valued, list(expressions))
+        self.con.execute(f"insert into landing.{quoted(self.entity.name)} {self._cast(valued, types)}")
+
+    def _expression(self, name: str) -> Expression:
+        text = self.spec.columns[name]
+        exact = text if text in self.columns else None
+        if exact is not None:
+            return Expression(quoted(exact), ((exact,),))
+        return parse(self.con, text, f"{self.spec.name}.columns.{name}")
+
+    def _check_columns(self, expressions: Sequence[Expression]) -> None:
+        """Every column that is named must be in every file: a renamed one would otherwise read as empty."""
+        wanted = {ref[0] for e in expressions for ref in e.references if ref[0] not in self.lookups} - _OWN
+        for join in self.spec.joins:
+            for side in equality_sides(self.con, join.on, f"{self.spec.name}.join.{join.alias}"):
+                wanted |= {ref[0] for e in side for ref in e.references if ref[0] not in self.lookups}
+        wanted |= set(self.spec.types)
+        problems = []
+        for part, _ in self.files:
+            present = {name.lower() for name in part.file.columns}
+            for name in sorted(wanted):
+                if name.lower() not in present:
+                    near = difflib.get_close_matches(name, part.file.columns, n=1, cutoff=0.5)
+                    hint = f"did you mean {near[0]!r}? " if near else ""
+                    problems.append(
+                        MappingRefused(
+                            f"{part.file.name}: has no column {name!r}, which source {self.spec.name} uses; {hint}"
+                            f"It has: {', '.join(part.file.columns)}"
+                        )
+                    )
+        if problems:
+            raise problems[0] if len(problems) == 1 else SourceErrors(problems[:20])
+
+    def _landed(self) -> str:
+        """The landed text with its origin, and the columns declared under `types` cast."""
+        self.con.register(
+            "_landed_files",
+            pa.table(
+                {
+                    "path": [str(part.records) for part, _ in self.files],
+                    "_rank": pa.array([rank for _, rank in self.files], pa.int32()),
+                    "_file": [part.file.name for part, _ in self.files],
+                    "_hash": [part.file.hash for part, _ in self.files],
+                }
+            ),
+        )
+        paths = ", ".join(literal(str(part.records)) for part, _ in self.files)
+        replaced, broken = [], []
+        for name, sql_type in self.spec.types.items():
+            column = quoted(self.by_name[name.lower()])
+            text = f"nullif(trim({column}), '')"
+            replaced.append(f"try_cast({text} as {self._declared(name, sql_type)}) as {column}")
+            broken.append(
+                f"when {text} is not null and (try_cast({text} as {sql_type}) is null or contains({text}, '_')) then"
+                f" 'type' || {SEPARATOR} || {literal(name)} || ': ' || left({text}, 60) || ' is not ' || {literal(sql_type)}"
+            )
+        replace = f" replace ({', '.join(replaced)})" if replaced else ""
+        typed = f"case {' '.join(broken)} end" if broken else "cast(null as varchar)"
+        return (
+            f"select l.* exclude (_landed_path){replace}, f._rank, f._file, f._hash, {typed} as _untyped"
+            f" from read_parquet([{paths}], union_by_name = true, filename = '_landed_path') l"
+            f" join _landed_files f on f.path = l._landed_path"
+        )
+
+    def _declared(self, name: str, sql_type: str) -> str:
+        try:
+            self.con.execute(f"select cast(null as {sql_type})")
+        except duckdb.Error as error:
+            raise MappingRefused(f"{self.spec.name}.types.{name}: {sql_type!r} is no SQL type") from error
+        return sql_type
+
+    def _joined(self, rows: str) -> str:
+        """Each look-up becomes one struct column under its alias, so that `people.country` reads as it is written."""
+        self.ambiguous: list[str] = []
+        for join in self.spec.joins:
+            if join.alias.lower() in self.by_name:
+                raise MappingRefused(
+                    f"{self.spec.name}.join.{join.alias}: the files have a column of that name; rename the join"
+                )
+            rows = self._join(rows, join)
+        return rows
+
+    def _join(self, rows: str, join: JoinSpec) -> str:
+        where = f"{self.spec.name}.join.{join.alias}"
+        parts = self.lookups[join.alias]
+        columns = _union(part.file.columns for part in parts)
+        if not columns:
+            raise MappingRefused(f"{where}: {join.path} holds no columns")
+        keys, fits = [], []
+        for left, right in equality_sides(self.con, join.on, where):
+            inner, outer = (left, right) if any(ref[0] == join.alias for ref in left.references) else (right, left)
+            if not all(ref[0] == join.alias for ref in inner.references) or not inner.references:
+                raise MappingRefused(f"{where}: one side of {join.on!r} must be a column of {join.alias}")
+            keys.append(inner.sql)
+            fits.append(outer.sql)
+        paths = ", ".join(literal(str(part.records)) for part in parts)
+        alias = quoted(join.alias)
+        packed = ", ".join(f"{quoted(name)} := any_value({alias}.{quoted(name)})" for name in columns)
+        key = ", ".join(f"{sql} as _k{i}" for i, sql in enumerate(keys))
+        group = ", ".join(f"_k{i}" for i in range(len(keys)))
+        on = " and ".join(f"_l._k{i} = ({sql})" for i, sql in enumerate(fits))
+        count = quoted(f"_n_{join.alias}")
+        self.ambiguous.append(
+            f"when {count} > 1 then 'join_not_unique' || {SEPARATOR} || {literal(join.alias)} || ' has ' || {count}"
+            f" || ' records for this row'"
+        )
+        lookup = (
+            f"select {key}, struct_pack({packed}) as _s, count(*) as _n"
+            f" from read_parquet([{paths}], union_by_name = true) as {alias} group by {group}"
+        )
+        return f"select _r.*, _l._s as {alias}, _l._n as {count} from ({rows}) _r left join ({lookup}) _l on {on}"
+
+    def _valued(self, rows: str, expressions: dict[str, Expression], where: Expression | None) -> str:
+        """One struct per expression: null where it failed, else holding its value (which may be null)."""
+        values = []
+        for name, expression in expressions.items():
+            plain = expression.sql in {quoted(column) for column in self.columns}
+            value = f"struct_pack(v := {expression.sql})" if plain else f"try(struct_pack(v := ({expression.sql})))"
+            values.append(f"{value} as {quoted('e_' + name)}")
+        kept = (
+            f"try(struct_pack(v := coalesce(cast(({where.sql}) as boolean), false)))"
+            if where
+            else "struct_pack(v := true)"
+        )
+        origin = f"{literal(self.spec.name)} as _source, _rank, _file, _hash, {LINE}"
+        joins = f"case {' '.join(self.ambiguous)} end" if self.ambiguous else "cast(null as varchar)"
+        return (
+            f"select {', '.join([origin, *values])}, {kept} as _kept, _untyped, {joins} as _ambiguous from ({rows}) _q"
+        )
+
+    def _types(self, valued: str, names: Sequence[str]) -> dict[str, str]:
+        described = ", ".join(f"{quoted('e_' + name)}.v as {quoted(name)}" for name in names)
+        try:
+            rows = self.con.execute(f"describe select {described} from ({valued}) _v").fetchall()
+        except duckdb.Error as error:
+            first = str(error).splitlines()[0]
+            raise MappingRefused(f"source {self.spec.name}: its expressions can't be read ({first})") from error
+        return {row[0]: row[1] for row in rows}
+
+    def _cast(self, valued: str, types: dict[str, str]) -> str:
+        rules = TimeRules(self.spec.timezone or self.settings.timezone, self.settings.earliest_date, self.settings.now)
+        problems = ["when _ambiguous is not null then _ambiguous", "when _untyped is not null then _untyped",
+                    f"when _kept is null then 'where_error' || {SEPARATOR} || 'the condition under where: fails on this row'"]  # fmt: skip
+        columns, outputs = [], []
+        for field in self.entity.fields:
+            name = quoted(field.name)
+            out = f"cast(null as {SQL_TYPE[field.kind]})"
+            if field.name in types:
+                struct = quoted("e_" + field.name)
+                cast = cast_for(field, f"{struct}.v", types[field.name], rules, self.spec.values.get(field.name, {}))
+                columns += [
+                    f"{cast.value} as {quoted('c_' + field.name)}",
+                    f"{cast.problem} as {quoted('p_' + field.name)}",
+                ]
+                given = f"e_{field.name}"
+                problems += [
+                    f"when {quoted(given)} is null then 'expression_error' || {SEPARATOR} || {literal(field.name)}"
+                    f" || ': ' || {literal(self.spec.columns[field.name][:120])} || ' fails on this row'",
+                    f"when {quoted('p_' + field.name)} is not null then"
+                    f" replace({quoted('p_' + field.name)}, {SEPARATOR}, {SEPARATOR} || {literal(field.name + ': ')})",
+                ]
+                out = quoted("c_" + field.name)
+            standard = self.spec.constants.get(field.name, field.default)
+            if standard is not None:
+                out = f"coalesce({out}, {literal(standard)})"
+            elif field.required:
+                problems.append(
+                    f"when {out} is null then 'missing' || {SEPARATOR} || {literal(field.name)} || ' is empty'"
+                )
+            if field.name == "order_id" and not field.required:
+                out = f"coalesce({out}, _file || ':' || {LINE})"
+            outputs.append(f"cast({out} as {SQL_TYPE[field.kind]}) as {name}")
+        origin = ", ".join(ORIGIN)
+        return (
+            f"select {origin}, coalesce(not _kept.v, false) and _untyped is null as _filtered,"
+            f" case when not coalesce(_kept.v, true) and _untyped is null then null {' '.join(problems)} end as _bad,"
+            f" {', '.join(outputs)} from (select *, {', '.join(columns)} from ({valued}) _v) _c"
+        )
+
+
+def _union(columns: object) -> tuple[str, ...]:
+    """All names, the first spelling of each (DuckDB's names know no case)."""
+    names: dict[str, str] = {}
+    for group in columns:  # type: ignore[attr-defined]
+        for name in group:
+            names.setdefault(name.lower(), name)
+    return tuple(names.values())
