@@ -11,10 +11,14 @@ from dataclasses import dataclass
 
 import duckdb
 
+from cvm_pipeline.config.source import digest
+from cvm_pipeline.config.version import code_fingerprint
 from cvm_pipeline.sources import audit, documents
 from cvm_pipeline.sources.entities import ENTITIES, EXCHANGE_RATES, ORDER_LINES, ORDERS
+from cvm_pipeline.sources.errors import QuarantineTooLarge
 from cvm_pipeline.sources.mapping import LandedPart, create_entity_table, map_source
 from cvm_pipeline.sources.spec import CleanSettings, SourceSpec
+from cvm_pipeline.sources.sql import first_row
 from cvm_pipeline.sources.standing import settle
 
 
@@ -26,6 +30,49 @@ class LandedSource:
     parts: tuple[LandedPart, ...]
     replaced: tuple[LandedPart, ...]
     lookups: dict[str, tuple[LandedPart, ...]]
+
+
+def build_clean_if_changed(
+    con: duckdb.DuckDBPyConnection,
+    sources: Sequence[LandedSource],
+    settings: CleanSettings,
+    config_hash: str,
+    progress: Callable[[str], None] = lambda step: None,
+) -> bool:
+    """Build the clean state unless it stands already for the same files, configuration, code and day.
+
+    Returns whether it was built. A state whose quarantine is too large is refused again.
+    """
+    state = _state(sources, settings, config_hash)
+    if _built_state(con) == state:
+        audit.refuse_large_quarantine(con, settings.max_quarantine_share)
+        return False
+    con.execute("create or replace table clean.state (state varchar)")
+    try:
+        build_clean(con, sources, settings, progress)
+    except QuarantineTooLarge:
+        con.execute("insert into clean.state values (?)", [state])
+        raise
+    con.execute("insert into clean.state values (?)", [state])
+    return True
+
+
+def _state(sources: Sequence[LandedSource], settings: CleanSettings, config_hash: str) -> str:
+    files = [
+        (source.spec.name, role, part.file.name, part.file.hash, part.file.reading)
+        for source in sources
+        for role, parts in (("standing", source.parts), ("replaced", source.replaced), *source.lookups.items())
+        for part in parts
+    ]
+    # The day is part of it: what lay in the future yesterday may have come by now.
+    return digest([files, config_hash, settings.now.date().isoformat(), code_fingerprint()])
+
+
+def _built_state(con: duckdb.DuckDBPyConnection) -> str | None:
+    con.execute("create schema if not exists clean")
+    con.execute("create table if not exists clean.state (state varchar)")
+    row = first_row(con, "select state from clean.state")
+    return str(row[0]) if row else None
 
 
 def build_clean(

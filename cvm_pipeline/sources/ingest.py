@@ -9,7 +9,7 @@ from pathlib import Path
 from cvm_pipeline.sources.clean import LandedSource
 from cvm_pipeline.sources.errors import SourceError, SourceErrors
 from cvm_pipeline.sources.formats import Reading
-from cvm_pipeline.sources.landing import LandingReport, LandingZone, land_source
+from cvm_pipeline.sources.landing import LandingReport, LandingZone, find_files, land_source
 from cvm_pipeline.sources.mapping import LandedPart
 from cvm_pipeline.sources.spec import SourceSpec
 
@@ -71,3 +71,16 @@ def _parts(zone: LandingZone) -> tuple[tuple[LandedPart, ...], tuple[LandedPart,
     return tuple(part for file, part in files if file.standing), tuple(
         part for file, part in files if not file.standing
     )
+
+
+def waiting_files(specs: Sequence[SourceSpec], root: Path, landing: Path) -> list[tuple[str, int, float]]:
+    """Files whose name and size are not those of a landed one: (name, bytes, time of change), without reading any."""
+    waiting = []
+    for spec in specs:
+        for name, path, _ in _files(spec):
+            known = {(file.name, file.bytes) for file in _zone(landing, name).files() if file.standing}
+            for found, shown in find_files(path, root):
+                stat = found.stat()
+                if (shown, stat.st_size) not in known:
+                    waiting.append((shown, stat.st_size, stat.st_mtime))
+    return waiting

@@ -21,6 +21,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cvm_pipeline.config.paths import PACKAGE_PREFIX, glob_pattern
 from cvm_pipeline.sources.delimited import Parsed, Reject
 from cvm_pipeline.sources.errors import FileRefused, SourceError, SourceErrors
 from cvm_pipeline.sources.formats import Reading, read_file
@@ -117,8 +118,7 @@ def land_source(
     under: dict[str, LandedFile] = {file.name: file for file in before if file.standing}
     refused: list[SourceError] = []
     seen: set[str] = set()
-    for path in paths:
-        name = name_of(path, root)
+    for path, name in paths:
         seen.add(name)
         try:
             landed = _land_file(zone, path, name, reading, landed_at, known)
@@ -140,30 +140,23 @@ def land_source(
     return report
 
 
-def find_files(pattern: str, root: Path) -> list[Path]:
-    """Files that a glob finds, in the order of their names. `package:` paths lie in an installed package."""
-    if pattern.startswith("package:"):
-        return [_package_file(pattern.removeprefix("package:"))]
-    found = glob.glob(str(root / pattern), recursive=True)  # noqa: PTH207 - patterns may be absolute or climb
-    return sorted(path for path in map(Path, found) if path.is_file())
+def find_files(pattern: str, root: Path) -> list[tuple[Path, str]]:
+    """Files that a `path` of cvm.yml finds, in the order of their names, each with the name that a user knows it by.
 
-
-def name_of(path: Path, root: Path) -> str:
-    """How a user knows a file: relative to cvm.yml where it lies below or beside it."""
-    return os.path.relpath(path, root) if path.is_absolute() else str(path)
-
-
-def _package_file(inside: str) -> Path:
-    """A file of an installed package, found without importing it."""
-    import importlib.util
-
-    package, _, rest = inside.partition("/")
-    spec = importlib.util.find_spec(package)
-    if spec is None or spec.origin is None:
-        raise SourceError(
-            f"package:{inside}: {package} is not installed. Install the extra `demo`: pip install cvm-pipeline[demo]"
-        )
-    return Path(spec.origin).parent / rest
+    The name is relative to cvm.yml, absolute where the pattern is, and `package:...` for a file of a package: it is part
+    of the key of an order without an id, so it must be the same on every machine.
+    """
+    try:
+        found = glob.glob(glob_pattern(pattern, root), recursive=True)  # noqa: PTH207 - the pattern may climb
+    except FileNotFoundError as error:
+        raise SourceError(str(error)) from error
+    paths = [path for path in map(Path, found) if path.is_file()]
+    if pattern.startswith(PACKAGE_PREFIX):
+        return [(path, pattern) for path in paths]
+    absolute = Path(pattern).expanduser().is_absolute()
+    return sorted(
+        ((path, str(path) if absolute else os.path.relpath(path, root)) for path in paths), key=lambda f: f[1]
+    )
 
 
 def _standing(before: Sequence[LandedFile], under: dict[str, LandedFile]) -> list[LandedFile]:

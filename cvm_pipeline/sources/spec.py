@@ -26,7 +26,7 @@ class SourceSpec:
     entity: str
     path: str
     columns: dict[str, str]
-    reading: Reading = Reading()
+    reading: Reading = field(default_factory=Reading)
     types: dict[str, str] = field(default_factory=dict)
     where: str | None = None
     values: dict[str, dict[str, str]] = field(default_factory=dict)

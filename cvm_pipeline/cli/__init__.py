@@ -1,0 +1,1 @@
+"""`cvm`: one module per family of commands. Words and exit codes only, no business."""

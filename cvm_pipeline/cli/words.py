@@ -1,0 +1,72 @@
+"""How `cvm` speaks: messages on stderr, data on stdout, and the exit codes.
+
+Belongs here: consoles, wording of failures, JSON. Not here: any command, any rule.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+from functools import cache
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import typer
+
+from cvm_pipeline.config.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+DONE = 0
+FAILED = 1
+USAGE = 2
+BLOCKED = 3
+
+
+@cache
+def messages() -> Console:
+    """The console for words to a person: stderr, so that data can be piped."""
+    from rich.console import Console
+
+    return Console(stderr=True, highlight=False, soft_wrap=True)
+
+
+@cache
+def output() -> Console:
+    """The console for tables: stdout."""
+    from rich.console import Console
+
+    return Console(highlight=False)
+
+
+def say(text: str, style: str | None = None) -> None:
+    """One message. Brackets in it are brackets, not markup: `sources[0]`."""
+    messages().print(text, style=style, markup=False)
+
+
+def next_step(command: str) -> None:
+    """What to type next."""
+    say(f"Next: {command}", style="bold")
+
+
+def print_json(value: Any) -> None:
+    """A value as JSON on stdout; dates and paths as their text."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def fail(message: str, code: int = FAILED) -> NoReturn:
+    """Say what went wrong, where and what to do, and end with `code`."""
+    say(message, style="red")
+    raise typer.Exit(code)
+
+
+def fail_configuration(error: ConfigurationError, as_json: bool = False) -> NoReturn:
+    """List every mistake of a configuration, one a line (`cvm.yml:12: ...`), and end with USAGE."""
+    count = len(error.mistakes)
+    if as_json:
+        print_json({"file": error.file, "mistakes": [vars(mistake) for mistake in error.mistakes]})
+    else:
+        for line in error.lines():
+            say(line, style="red")
+        say(f"{count} mistake{'' if count == 1 else 's'} in {error.file}")
+    raise typer.Exit(USAGE)

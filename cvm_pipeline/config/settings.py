@@ -1,0 +1,210 @@
+"""The sections of `cvm.yml` other than its sources: what each key is, its default and its bounds.
+
+Belongs here: shapes, defaults, bounds. Not here: what a setting does; that is said where it is used.
+"""
+
+from __future__ import annotations
+
+import itertools
+import re
+from datetime import date
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
+
+from cvm_pipeline.config.errors import did_you_mean
+from cvm_pipeline.config.section import Credential, Secret, Section, Share, Word, not_empty, wrong
+from cvm_pipeline.domain.contracts import RFM_SEGMENTS
+
+TIME_UNIT_DAYS = {"day": 1.0, "week": 7.0, "month": 30.4375}
+RFM_CELLS = tuple("".join(scores) for scores in itertools.product("12345", repeat=3))
+
+_UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
+          "kib": 2**10, "mib": 2**20, "gib": 2**30, "tib": 2**40}  # fmt: skip
+_CELL_PATTERN = re.compile(r"(?:[1-5*]|\[[1-5]+\]|\[[1-5]-[1-5]\]){3}")
+
+
+def _bytes(given: Any) -> Any:
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(given).strip().casefold())
+    if not match or match[2] not in _UNITS:
+        raise wrong(f"{given!r} is no size", "such as 4GB or 512 MiB")
+    return int(float(match[1]) * _UNITS[match[2]])
+
+
+def _memory(text: str) -> str:
+    if _bytes(text) < 256 * 2**20:
+        raise wrong(f"{text} of memory is too little", "at least 256 MiB, with its unit, such as 4GB")
+    return text
+
+
+def _time_of_day(text: str) -> str:
+    if not re.fullmatch(r"([01]\d|2[0-3]):[0-5]\d", text):
+        raise wrong(f"{text!r} is no time of day", "hours and minutes, such as 06:00")
+    return text
+
+
+def _address(text: str) -> str:
+    if not re.fullmatch(r"[^@\s,;]+@[^@\s,;]+", text):
+        raise wrong("is no e-mail address", "such as alerts@example.com")
+    return text
+
+
+Bytes = Annotated[int, BeforeValidator(_bytes)]
+Address = Annotated[str, AfterValidator(_address)]
+
+
+class Clv(Section):
+    """Lifetime value. `horizon` in months; `margin_rate` stands where costs are not known (1: value is revenue)."""
+
+    horizon: int = Field(default=12, ge=1, le=120)
+    discount_rate_yearly: float = Field(default=0.10, ge=0, le=1)
+    time_unit: Literal["day", "week", "month"] = "week"
+    margin_rate: float = Field(default=1.0, gt=0, le=1)
+
+    @property
+    def time_unit_days(self) -> float:
+        """The model's time unit in days; a month is a twelfth of 365.25 days."""
+        return TIME_UNIT_DAYS[self.time_unit]
+
+
+class Tiers(Section):
+    """Tiers A, B, C by two `cuts`; `band` is the hysteresis, in points of position.
+
+    The cuts are shares of value (pareto) or of customers (quantiles), best customers first, ascending; or the least
+    money of A and of B (thresholds), descending.
+    """
+
+    method: Literal["pareto", "quantiles", "thresholds"] = "pareto"
+    cuts: tuple[float, float] = (0.80, 0.95)
+    band: float = Field(default=0.02, ge=0, le=0.2)
+
+    @field_validator("cuts")
+    @classmethod
+    def _ordered(cls, cuts: tuple[float, float], info: ValidationInfo) -> tuple[float, float]:
+        first, second = cuts
+        if info.data.get("method") == "thresholds":
+            if not first > second > 0:
+                raise wrong("thresholds are money: that of A, then that of B, descending", "such as [1000, 250]")
+        elif not 0 < first < second < 1:
+            raise wrong("cuts are two shares between 0 and 1, ascending", "such as [0.80, 0.95]")
+        return cuts
+
+
+class Rfm(Section):
+    """`grid` names each of the 125 cells once: segment -> cells ('543') or patterns ('5[45]*', '[1-2]**').
+
+    None is the built-in grid.
+    """
+
+    grid: dict[str, tuple[str, ...]] | None = None
+
+    @field_validator("grid")
+    @classmethod
+    def _complete(cls, grid: dict[str, tuple[str, ...]] | None) -> dict[str, tuple[str, ...]] | None:
+        if grid is not None:
+            _cells(grid)
+        return grid
+
+    @property
+    def cells(self) -> dict[str, str] | None:
+        """The segment of each of the 125 cells, or None for the built-in grid."""
+        return None if self.grid is None else _cells(self.grid)
+
+
+def _cells(grid: dict[str, tuple[str, ...]]) -> dict[str, str]:
+    named: dict[str, str] = {}
+    for segment, patterns in grid.items():
+        if segment not in RFM_SEGMENTS:
+            raise wrong(f"there is no segment {segment!r}", did_you_mean(segment, RFM_SEGMENTS))
+        for pattern in patterns:
+            if not _CELL_PATTERN.fullmatch(pattern):
+                raise wrong(f"{pattern!r} is no cell", "three places: a score 1..5, * or a set such as [45]")
+            cells = re.compile(pattern.replace("*", "."))
+            for cell in filter(cells.fullmatch, RFM_CELLS):
+                if named.setdefault(cell, segment) != segment:
+                    raise wrong(f"the cell {cell} is both {named[cell]} and {segment}")
+    nameless = [cell for cell in RFM_CELLS if cell not in named]
+    if nameless:
+        raise wrong(f"{len(nameless)} cells have no name: {', '.join(nameless[:5])} ...", "every cell has exactly one")
+    return named
+
+
+class Lifecycle(Section):
+    """Stages. Days throughout; None is the rule's own (`recent`: the gap limit; `new_for`: twice the base's gap)."""
+
+    lost_below: Share = 0.2
+    at_risk_below: Share = 0.5
+    growth: float = Field(default=0.2, ge=0, le=10)
+    recent: int | None = Field(default=None, ge=1)
+    new_for: int | None = Field(default=None, ge=1)
+    gap_prior: float = Field(default=3, ge=0, le=1000)
+    default_gap: float = Field(default=90, gt=0, le=3660)
+
+    @field_validator("at_risk_below")
+    @classmethod
+    def _not_under_lost(cls, at_risk: float, info: ValidationInfo) -> float:
+        if at_risk < info.data.get("lost_below", 0):
+            raise wrong("lies under lost_below: nobody could be at risk without being lost")
+        return at_risk
+
+
+class Quality(Section):
+    """What blocks a run, and which rows are beyond belief."""
+
+    max_quarantine_share: Share = 0.05
+    min_customers_share: Share = 0.9
+    earliest_date: date = date(1970, 1, 1)
+    max_record_bytes: Annotated[Bytes, Field(ge=1024, le=2**30)] = 2**20
+
+
+def _target(name: Any) -> Any:
+    if name == "postgres":
+        raise wrong("publishing to postgres is not built yet in this version", "target: duckdb")
+    return name
+
+
+class Publish(Section):
+    target: Annotated[Literal["duckdb"], BeforeValidator(_target)] = "duckdb"
+    keep: int = Field(default=10, ge=1, le=1000)
+
+
+class Email(Section):
+    smtp_host: Word
+    port: int = Field(default=587, ge=1, le=65535)
+    sender: Address = Field(alias="from")
+    to: Annotated[tuple[Address, ...], AfterValidator(not_empty)]
+    user: Credential | None = None
+    password: Secret | None = None
+
+    @field_validator("to", mode="before")
+    @classmethod
+    def _one_or_more(cls, given: Any) -> Any:
+        return [given] if isinstance(given, str) else given
+
+    @model_validator(mode="after")
+    def _user_and_password(self) -> Email:
+        if (self.user is None) != (self.password is None):
+            raise wrong("user and password go together")
+        return self
+
+
+class Alerts(Section):
+    webhook: Secret | None = None
+    email: Email | None = None
+
+    @field_validator("webhook")
+    @classmethod
+    def _is_a_url(cls, url: Any) -> Any:
+        if url is not None and not re.match(r"https?://\S+$", url.get_secret_value()):
+            raise wrong("is no web address", "it must begin with https://")
+        return url
+
+
+class Engine(Section):
+    """The machine's part: nothing here changes a number. `schedule_at` in the project's zone; `threads` None: all."""
+
+    memory_limit: Annotated[str, AfterValidator(_memory)] = "4GB"
+    threads: int | None = Field(default=None, ge=1, le=1024)
+    retries: int = Field(default=2, ge=0, le=10)
+    schedule_at: Annotated[str, AfterValidator(_time_of_day)] = "06:00"
+    alerts: Alerts = Alerts()

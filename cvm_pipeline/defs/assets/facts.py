@@ -1,0 +1,88 @@
+"""Facts: the dbt models as assets, each dbt test a check. The translation is dagster-dbt's; the run is ours, in process."""
+
+import datetime as dt
+import json
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+import dagster as dg
+
+from cvm_pipeline.config.project import Project
+from cvm_pipeline.defs.dbt_runner import build, prepare_manifest
+from cvm_pipeline.defs.partitions import snapshots_of
+from cvm_pipeline.defs.workshop import FAILED, Workshop, plain_failures
+
+_LAYERS = {"staging": "marts", "intermediate": "marts", "marts": "marts"}
+
+
+def fact_assets(project: Project) -> dg.AssetsDefinition:
+    """The assets of dbt_project/, partitioned by snapshot."""
+    from dagster_dbt import DagsterDbtTranslator, dbt_assets
+    from dagster_dbt.asset_utils import (
+        get_asset_check_key_for_test,
+        get_manifest_and_translator_from_dbt_assets,
+        get_subset_selection_for_context,
+    )
+
+    class Translator(DagsterDbtTranslator):
+        def get_group_name(self, dbt_resource_props: Mapping[str, Any]) -> str | None:
+            return _LAYERS.get(str(dbt_resource_props["fqn"][1]))
+
+        def get_owners(self, dbt_resource_props: Mapping[str, Any]) -> list[str] | None:
+            return ["team:analytics-engineering"]
+
+    manifest_path = prepare_manifest(project)
+
+    @dbt_assets(
+        manifest=manifest_path,
+        name="facts",
+        exclude="resource_type:unit_test",
+        partitions_def=snapshots_of(project),
+        dagster_dbt_translator=Translator(),
+    )
+    def facts(context: dg.AssetExecutionContext, workshop: dg.ResourceParam[Workshop]) -> Iterator[Any]:
+        manifest, translator = get_manifest_and_translator_from_dbt_assets([context.assets_def])[:2]
+        selection, _ = get_subset_selection_for_context(
+            context=context,
+            manifest=manifest,
+            select="fqn:*",
+            exclude="",
+            selector="",
+            dagster_dbt_translator=translator,
+            current_dbt_indirect_selection_env=None,
+        )
+        workshop.progress("building facts")
+        with plain_failures(workshop.project.engine.retries):
+            done = build(workshop.project, dt.date.fromisoformat(context.partition_key), selection)
+        unnamed = []
+        for result in done.result.results if done.result else ():
+            unique_id = result.node.unique_id
+            if str(result.node.resource_type) == "model" and str(result.status) == "success":
+                key = translator.get_asset_spec(manifest, unique_id, None).key
+                yield dg.MaterializeResult(asset_key=key, metadata={"seconds": round(result.execution_time, 2)})
+            elif str(result.node.resource_type) == "test" and str(result.status) != "skipped":
+                check = get_asset_check_key_for_test(manifest, translator, unique_id, None)
+                if check is not None:
+                    yield _check(check, result)
+            if str(result.status) in ("error", "fail", "runtime error"):
+                unnamed.append(f"{result.node.name}: {result.message}")
+        if not done.success:
+            said = "; ".join(unnamed[:5]) or str(done.exception)
+            raise dg.Failure(
+                f"dbt could not build the facts: {said}. The earlier publication stands",
+                metadata={"exit_code": dg.MetadataValue.int(FAILED)},
+                allow_retries=False,
+            )
+
+    return facts
+
+
+def _check(key: dg.AssetCheckKey, result: Any) -> dg.AssetCheckResult:
+    warns = str(getattr(result.node.config, "severity", "error")).lower() == "warn"
+    return dg.AssetCheckResult(
+        asset_key=key.asset_key,
+        check_name=key.name,
+        passed=str(result.status) == "pass",
+        severity=dg.AssetCheckSeverity.WARN if warns else dg.AssetCheckSeverity.ERROR,
+        metadata=json.loads(json.dumps({"failing rows": result.failures or 0, "message": result.message or ""})),
+    )

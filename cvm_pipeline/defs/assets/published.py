@@ -1,0 +1,91 @@
+"""Published: what readers see. One asset that can't be run in part and that verifies the gate's record by itself."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import dagster as dg
+
+from cvm_pipeline.config.project import Project
+from cvm_pipeline.defs.gate import complete_suites, required_checks
+from cvm_pipeline.defs.partitions import snapshots_of
+from cvm_pipeline.defs.retention import forget_old_runs
+from cvm_pipeline.defs.workshop import Workshop, plain_failures
+from cvm_pipeline.domain.contracts import TABLES, Table
+from cvm_pipeline.quality.tables import GATED
+from cvm_pipeline.warehouse.attempts import Attempt, record_attempt
+from cvm_pipeline.warehouse.errors import PublicationRefused
+from cvm_pipeline.warehouse.gate_record import newest_record
+from cvm_pipeline.warehouse.publication import publish
+from cvm_pipeline.warehouse.versions import read_manifest
+
+# A snapshot is late when the next one is overdue by a few days.
+_LATE_AFTER = {"daily": 2, "weekly": 9, "monthly": 35, "quarterly": 97}
+
+
+def published_assets(project: Project) -> dg.AssetsDefinition:
+    """One asset per published table; all become visible in one atomic step, or none does."""
+    freshness = dg.FreshnessPolicy.time_window(fail_window=dt.timedelta(days=_LATE_AFTER[project.cadence]))
+
+    @dg.multi_asset(
+        name="publish",
+        group_name="published",
+        partitions_def=snapshots_of(project),
+        can_subset=False,
+        specs=[
+            dg.AssetSpec(
+                key_of(table),
+                description=table.grain,
+                deps=[["gate", gated.name] for gated in GATED],
+                kinds={"duckdb"},
+                owners=["team:data-engineering"],
+                freshness_policy=freshness,
+                metadata={"dagster/column_schema": _column_schema(table)},
+            )
+            for table in TABLES
+        ],
+    )
+    def publish_all(
+        context: dg.AssetExecutionContext, workshop: dg.ResourceParam[Workshop]
+    ) -> Iterator[dg.MaterializeResult]:
+        workshop.progress("publishing")
+        home = workshop.project.home
+        with plain_failures(workshop.project.engine.retries):
+            record = newest_record(home)
+            if record is None:
+                raise PublicationRefused("of nothing", ["no gate has judged any candidate. Run the whole job"])
+            done = publish(
+                home, record.publication_id, required_checks(complete_suites()), workshop.project.publish.keep
+            )
+            rows = read_manifest(done.folder).get("rows", {})
+            started = dt.datetime.fromtimestamp(
+                context.instance.get_run_stats(context.run_id).start_time or workshop.now().timestamp(), dt.UTC
+            )
+            record_attempt(
+                home,
+                Attempt(context.run_id, done.as_of_date, started, workshop.now(), "published", done.publication_id),
+            )
+            forget_old_runs(context.instance, workshop.now())
+        if done.leftovers:
+            context.log.warning(done.leftovers)
+        for table in TABLES:
+            count = rows.get(table.name) if isinstance(rows, dict) else None
+            yield dg.MaterializeResult(
+                asset_key=key_of(table),
+                metadata={
+                    "publication_id": done.publication_id,
+                    **({} if count is None else {"dagster/row_count": count}),
+                },
+            )
+
+    return publish_all
+
+
+def key_of(table: Table) -> list[str]:
+    """Asset key = schema/table, as readers write it."""
+    return [table.schema, table.name]
+
+
+def _column_schema(table: Table) -> dg.TableSchema:
+    return dg.TableSchema(
+        columns=[dg.TableColumn(c.name, c.type, c.meaning + (f" ({c.unit})" if c.unit else "")) for c in table.columns]
+    )

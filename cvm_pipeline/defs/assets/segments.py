@@ -1,0 +1,58 @@
+"""Segments: RFM, tiers, lifecycle and loyalty fitted and scored, and the tables that are candidates for publication."""
+
+import datetime as dt
+from collections.abc import Iterator
+
+import dagster as dg
+import pyarrow as pa
+
+from cvm_pipeline.config.project import Project
+from cvm_pipeline.defs.assets.gate import CANDIDATES
+from cvm_pipeline.defs.assets.previews import previewed
+from cvm_pipeline.defs.gate import memory_date
+from cvm_pipeline.defs.partitions import snapshots_of
+from cvm_pipeline.defs.segmentation import fit_segments, write_candidates
+from cvm_pipeline.defs.workshop import Workshop, plain_failures
+from cvm_pipeline.domain.contracts import table
+from cvm_pipeline.domain.customer_value import Memory
+from cvm_pipeline.warehouse.versions import read_memory
+from cvm_pipeline.warehouse.work import connect
+
+
+def segment_assets(project: Project) -> dg.AssetsDefinition:
+    """Every table that a publication is made of, as candidates; one computation, never run in part."""
+
+    @dg.multi_asset(
+        name="segments",
+        group_name="segments",
+        partitions_def=snapshots_of(project),
+        specs=[
+            dg.AssetSpec(
+                ["candidate", name],
+                description=table(name).grain,
+                deps=[["value", "customer_scores"], ["value", "clv_model_card"], ["marts", "dim_customers_as_of"],
+                      ["marts", "fct_unmatched_returns"], ["marts", "fct_snapshot_base"], ["clean", "ingest_audit"]],
+                kinds={"python", "duckdb"},
+                owners=["team:data-science"],
+            )
+            for name in CANDIDATES
+        ],
+    )  # fmt: skip
+    def segments(
+        context: dg.AssetExecutionContext, workshop: dg.ResourceParam[Workshop]
+    ) -> Iterator[dg.MaterializeResult]:
+        workshop.progress("segmenting customers")
+        as_of = dt.date.fromisoformat(context.partition_key)
+        project = workshop.project
+        with plain_failures(project.engine.retries), connect(project.home, workshop.engine) as con:
+            write_candidates(con, project, as_of, fit_segments(con, project, as_of), _memory(project, as_of))
+            for name in CANDIDATES:
+                yield previewed(con, ["candidate", name], f"candidate.{name}", private=name == "customer_pii")
+
+    return segments
+
+
+def _memory(project: Project, as_of: dt.date) -> Memory | None:
+    earlier = memory_date(project, as_of)
+    rows: pa.Table | None = read_memory(project.home, earlier) if earlier else None
+    return None if rows is None else Memory(rows)

@@ -1,0 +1,36 @@
+"""All definitions of one project, put together."""
+
+from __future__ import annotations
+
+import dagster as dg
+
+from cvm_pipeline.config.project import Project
+from cvm_pipeline.defs.assets.clean import clean_assets
+from cvm_pipeline.defs.assets.facts import fact_assets
+from cvm_pipeline.defs.assets.gate import gate_assets
+from cvm_pipeline.defs.assets.landing import landing_assets
+from cvm_pipeline.defs.assets.published import published_assets
+from cvm_pipeline.defs.assets.segments import segment_assets
+from cvm_pipeline.defs.assets.value import value_assets
+from cvm_pipeline.defs.jobs import customer_value_job
+from cvm_pipeline.defs.schedules import cadence_schedule, landing_sensor
+from cvm_pipeline.defs.workshop import workshop_resource
+
+
+def build_definitions(project: Project) -> dg.Definitions:
+    """The assets in the order of the data, the job, its schedule and sensor, and the resource `workshop`."""
+    return dg.Definitions(
+        assets=[
+            *landing_assets(),
+            clean_assets(),
+            fact_assets(project),
+            value_assets(project),
+            segment_assets(project),
+            gate_assets(project),
+            published_assets(project),
+        ],
+        jobs=[customer_value_job(project)],
+        schedules=[cadence_schedule(project)],
+        sensors=[landing_sensor(project)],
+        resources={"workshop": workshop_resource(project)},
+    )

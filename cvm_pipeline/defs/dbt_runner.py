@@ -1,0 +1,101 @@
+"""dbt in this process: the manifest prepared when it is missing or stale, and a build with it.
+
+A dbt subprocess costs some ten seconds a step, the runner in this process less than one (measured: stack_facts.md,
+section 1). Snapshot dates reach the models by the environment: changed `--vars` would force a full parse.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+from contextlib import ExitStack
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from cvm_pipeline.config.environment import dbt_variables, variables
+from cvm_pipeline.config.paths import dbt_project_folder
+from cvm_pipeline.config.project import Project
+
+_manifests: dict[Path, Any] = {}
+
+
+def prepare_manifest(project: Project) -> Path:
+    """The path of manifest.json, parsed anew if the dbt project has changed since. Raises RuntimeError."""
+    path = project.home.dbt_target / "manifest.json"
+    stamp = path.with_name("parsed_from")
+    parsed_from = _fingerprint(dbt_project_folder())
+    if not path.exists() or not stamp.exists() or stamp.read_text() != parsed_from:
+        _manifests.pop(path, None)
+        _parsed(project, path)
+        stamp.write_text(parsed_from)
+    return path
+
+
+def build(project: Project, as_of: date, arguments: Sequence[str]) -> Any:
+    """Run `dbt build` for one snapshot and return dbt's own result. Unit tests are the test suite's, not a run's."""
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    manifest = _manifest(project)
+    try:
+        with _environment(project, as_of):
+            return dbtRunner(manifest=manifest).invoke(
+                ["build", "--quiet", "--exclude-resource-type", "unit_test", *_where(), *arguments]
+            )
+    finally:
+        # Otherwise this process keeps the work file's lock.
+        DuckDBConnectionManager.close_all_connections()
+
+
+def _manifest(project: Project) -> Any:
+    """dbt's own manifest object, once per process; read from the partial parse that lies beside manifest.json."""
+    path = prepare_manifest(project)
+    if path not in _manifests:
+        _parsed(project, path)
+    return _manifests[path]
+
+
+def _parsed(project: Project, path: Path) -> None:
+    from dbt.adapters.duckdb.connections import DuckDBConnectionManager
+    from dbt.cli.main import dbtRunner
+
+    path.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        with _environment(project, project.history_start):
+            parsed = dbtRunner().invoke(["parse", "--quiet", *_where()])
+    finally:
+        DuckDBConnectionManager.close_all_connections()
+    if not parsed.success:
+        raise RuntimeError(f"the dbt project can't be parsed: {parsed.exception}")
+    _manifests[path] = parsed.result
+
+
+def _where() -> list[str]:
+    folder = str(dbt_project_folder())
+    return ["--project-dir", folder, "--profiles-dir", folder]
+
+
+def _environment(project: Project, as_of: date) -> ExitStack:
+    scratch = project.home.scratch
+    scratch.mkdir(parents=True, exist_ok=True)
+    stack = ExitStack()
+    stack.enter_context(
+        variables(
+            {
+                **dbt_variables(project, as_of),
+                "CVM_MEMORY_LIMIT": project.engine.memory_limit,
+                "CVM_TEMP_DIR": str(scratch),
+                **({"CVM_THREADS": str(project.engine.threads)} if project.engine.threads else {}),
+            }
+        )
+    )
+    return stack
+
+
+def _fingerprint(folder: Path) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        if path.is_file() and path.suffix in (".sql", ".yml"):
+            digest.update(str(path.relative_to(folder)).encode() + path.read_bytes())
+    return digest.hexdigest()

@@ -1,0 +1,129 @@
+"""The gate: a candidate is built beside what stands, every suite judges it, and the verdict is sealed with its content.
+
+Belongs here: the order of these steps, which hands `warehouse/` and `quality/` to one another. Not here: the judging, the
+thresholds, the building, the refusal to publish.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import duckdb
+
+from cvm_pipeline.config.paths import expectations_folder
+from cvm_pipeline.config.project import Project
+from cvm_pipeline.config.version import code_version
+from cvm_pipeline.domain.contracts import Table
+from cvm_pipeline.quality import gate_facts
+from cvm_pipeline.quality.complete import assert_complete
+from cvm_pipeline.quality.results import QualityReport, accept
+from cvm_pipeline.quality.source import DuckTable
+from cvm_pipeline.quality.suite import Suite, load_suites
+from cvm_pipeline.quality.tables import GATED
+from cvm_pipeline.quality.validate import validate
+from cvm_pipeline.warehouse.candidate import Candidate, build_candidate, finish_candidate, open_candidate
+from cvm_pipeline.warehouse.ddl import literal, qualified
+from cvm_pipeline.warehouse.gate_record import GateRecord, write_record
+from cvm_pipeline.warehouse.versions import new_publication_id, snapshots
+from cvm_pipeline.warehouse.work import EngineSettings
+
+FACTS = "gate_fact"
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What the gate found on one candidate, and the rows that it wrote into each table."""
+
+    candidate: Candidate
+    report: QualityReport
+    record: GateRecord
+
+
+def complete_suites() -> dict[str, Suite]:
+    """The shipped suites. Raises SuiteIncomplete with all that they lack: nothing is judged by half a suite."""
+    suites = load_suites(expectations_folder())
+    assert_complete(suites, GATED)
+    return suites
+
+
+def required_checks(suites: Mapping[str, Suite]) -> dict[str, set[str]]:
+    """The checks that a candidate's record must show, by suite."""
+    return {name: {check.name for check in suite.checks} for name, suite in suites.items()}
+
+
+def memory_date(project: Project, as_of: dt.date) -> dt.date | None:
+    """The newest published snapshot on the grid that is earlier than `as_of`: what memory is read from."""
+    earlier = [
+        s.as_of_date for s in snapshots(project.home) if s.as_of_date < as_of and project.is_on_grid(s.as_of_date)
+    ]
+    return max(earlier, default=None)
+
+
+def audit(
+    project: Project,
+    engine: EngineSettings,
+    as_of: dt.date,
+    run_id: str,
+    now: dt.datetime,
+    accepted: Mapping[str, str],
+    data_through: dt.date | None,
+) -> Verdict:
+    """Build the candidate of this run, judge it, seal it, and write its record. Readers see nothing of it.
+
+    Raises WarehouseError, SuiteIncomplete, and AcceptanceRefused for an acceptance that names no failing relative check.
+    """
+    suites = complete_suites()
+    candidate = build_candidate(project.home, as_of, new_publication_id(now), run_id, engine)
+    report = accept(_judge(project, candidate, suites), accepted)
+    content = finish_candidate(
+        candidate,
+        report.to_rows(candidate.publication_id),
+        {
+            "data_through": data_through,
+            "published_at": now,
+            "currency": project.currency,
+            "timezone": project.timezone,
+            "gate_summary": report.summary(),
+            "code_version": code_version(),
+        },
+    )
+    record = GateRecord(
+        publication_id=candidate.publication_id,
+        as_of_date=as_of,
+        content_hash=content,
+        passed=not report.blocking_failures(),
+        checks=[{**row, "expectation": row["name"]} for row in report.to_json()],
+        created_at=now,
+        run_id=run_id,
+    )
+    write_record(project.home, record)
+    return Verdict(candidate, report, record)
+
+
+def _judge(project: Project, candidate: Candidate, suites: Mapping[str, Suite]) -> QualityReport:
+    parameters = {"min_customers_share": project.quality.min_customers_share}
+    names = gate_facts.Names(
+        candidate="warehouse.cvm",
+        pii="pii.cvm_pii",
+        marts="work.marts",
+        memory_date=memory_date(project, candidate.as_of_date),
+    )
+    reports = []
+    with open_candidate(candidate) as con:
+        con.execute(f"attach {literal(str(project.home.work_file))} as work (read_only)")
+        for table in GATED:
+            if table.name != FACTS:
+                reports.append(validate(_rows_of(con, table, candidate), suites[table.name], parameters))
+        facts = gate_facts.compute(con, names, candidate.as_of_date)
+        reports.append(gate_facts.judge(facts, candidate.as_of_date, suites[FACTS], parameters))
+    return QualityReport.combined(reports)
+
+
+def _rows_of(con: duckdb.DuckDBPyConnection, table: Table, candidate: Candidate) -> DuckTable:
+    """The rows that this candidate brings: of a table with snapshots only its own."""
+    relation = qualified(table, "pii" if table.schema == "cvm_pii" else "warehouse")
+    if table.writing == "snapshot":
+        return DuckTable(con, relation, "as_of_date = $as_of", {"as_of": candidate.as_of_date})
+    return DuckTable(con, relation)

@@ -1,0 +1,147 @@
+"""One run of the job, as `cvm run` starts it: the very job of the web page, in this process, under the home's lock."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from cvm_pipeline.config.project import Project
+from cvm_pipeline.defs.build import build_definitions
+from cvm_pipeline.defs.instance import instance_of
+from cvm_pipeline.defs.jobs import JOB, told
+from cvm_pipeline.defs.project_sources import clean_settings, specs_of
+from cvm_pipeline.defs.workshop import FAILED, Workshop, utc_now, workshop_resource
+from cvm_pipeline.sources.clean import build_clean_if_changed
+from cvm_pipeline.sources.errors import SourceError
+from cvm_pipeline.sources.ingest import land, landed
+from cvm_pipeline.warehouse import marts
+from cvm_pipeline.warehouse.lock import run_lock
+from cvm_pipeline.warehouse.versions import standing
+from cvm_pipeline.warehouse.work import connect
+
+DONE = 0
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """How a run ended. `exit_code` as in interface.md; `published` is the publication's id where there is a new one."""
+
+    exit_code: int
+    as_of: dt.date
+    run_id: str
+    messages: tuple[str, ...] = ()
+    published: str | None = None
+    seconds: dict[str, float] = field(default_factory=dict)
+
+
+def newest_sensible_day(
+    project: Project, now: dt.datetime, progress: Callable[[str], None] = lambda step: None
+) -> dt.date:
+    """The as-of rule: yesterday, but never later than the day of the newest accepted order.
+
+    Lands and cleans to know it; the run that follows finds that done. What fails here fails again in the run, which
+    records it and tells it: so an error is no reason to stop.
+    """
+    yesterday = now.astimezone(project.zone).date() - dt.timedelta(days=1)
+    workshop = Workshop(project)
+    specs = specs_of(project)
+    try:
+        progress("landing files")
+        land(specs, project.root, project.home.landing, now)
+        with connect(project.home, workshop.engine) as con:
+            sources = landed(specs, project.home.landing)
+            build_clean_if_changed(con, sources, clean_settings(project, now), project.config_hash, progress)
+            newest = marts.data_through(con)
+    except SourceError:
+        return yesterday
+    return min(yesterday, newest) if newest is not None else yesterday
+
+
+def run_customer_value(
+    project: Project,
+    as_of: dt.date | None = None,
+    select: str | None = None,
+    accept: Mapping[str, str] | None = None,
+    progress: Callable[[str], None] = lambda step: None,
+    now: Callable[[], dt.datetime] = utc_now,
+) -> Outcome:
+    """Run the job for one snapshot. Raises LockHeld where another run holds the home, WarehouseError where it can't be
+    written; every other end is in the Outcome.
+
+    `select` is Dagster's own selection syntax. `accept`: relative checks accepted for this candidate, with reasons.
+    """
+    with run_lock(project.home, "cvm run"):
+        day = as_of or newest_sensible_day(project, now(), progress)
+        before = standing(project.home)
+        definitions = build_definitions(project)
+        job = definitions.resolve_job_def(JOB)
+        with instance_of(project.home) as instance:
+            result = job.execute_in_process(
+                instance=instance,
+                partition_key=day.isoformat(),
+                resources={"workshop": workshop_resource(project, now, progress)},
+                run_config={
+                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                    "ops": {"gate": {"config": {"accept": dict(accept or {})}}},
+                },
+                asset_selection=_selected(definitions, select),
+                raise_on_error=False,
+            )
+        after = standing(project.home)
+        code, messages = _ending(result)
+        return Outcome(
+            exit_code=code,
+            as_of=day,
+            run_id=result.run_id,
+            messages=messages,
+            published=after.name if after is not None and after != before else None,
+            seconds=_seconds(result),
+        )
+
+
+def _selected(definitions: dg.Definitions, select: str | None) -> list[dg.AssetKey] | None:
+    if select is None:
+        return None
+    graph = definitions.resolve_asset_graph()
+    return sorted(dg.AssetSelection.from_string(select).resolve(graph))
+
+
+def _ending(result: dg.ExecuteInProcessResult) -> tuple[int, tuple[str, ...]]:
+    if result.success:
+        return DONE, ()
+    codes, messages = [FAILED], []
+    for event in result.all_events:
+        if event.is_step_failure:
+            code, message = _told_by(event)
+            codes.append(code)
+            messages.append(message)
+        elif event.is_failure and not messages:
+            messages.append(event.message or "the run failed")
+    first = [code for code in codes[1:]] or codes
+    return max(first), tuple(dict.fromkeys(messages))
+
+
+def _told_by(event: dg.DagsterEvent) -> tuple[int, str]:
+    failure = event.step_failure_data
+    if failure.user_failure_data is not None:
+        given = failure.user_failure_data
+        return told(dg.Failure(given.description, metadata=dict(given.metadata or {})))
+    error = failure.error
+    name = error.cls_name if error is not None else None
+    if name == "DagsterAssetCheckFailedError":
+        return told(type("DagsterAssetCheckFailedError", (Exception,), {})())
+    root = error
+    while root is not None and root.cause is not None:
+        root = root.cause
+    return FAILED, (root.message.strip() if root is not None else "a step failed")
+
+
+def _seconds(result: dg.ExecuteInProcessResult) -> dict[str, float]:
+    return {
+        event.step_key: event.step_success_data.duration_ms / 1000
+        for event in result.all_events
+        if event.is_step_success and event.step_key
+    }

@@ -1,0 +1,59 @@
+"""When runs start by themselves: after each period of the cadence, and when new files arrive in the landing zone."""
+
+import datetime as dt
+import hashlib
+import json
+import time
+
+import dagster as dg
+
+from cvm_pipeline.config.project import Project
+from cvm_pipeline.defs.jobs import JOB
+from cvm_pipeline.defs.project_sources import specs_of
+from cvm_pipeline.sources.ingest import waiting_files
+
+# A file that was changed within this time may still be growing.
+_AT_REST_SECONDS = 30
+_DAY_OF = {"daily": "* * *", "weekly": "* * 1", "monthly": "1 * *", "quarterly": "1 1,4,7,10 *"}
+
+
+def cadence_schedule(project: Project) -> dg.ScheduleDefinition:
+    """One run after each period, for the snapshot of its last day."""
+    hour, minute = project.engine.schedule_at.split(":")
+
+    @dg.schedule(
+        name="after_each_period",
+        job_name=JOB,
+        cron_schedule=f"{int(minute)} {int(hour)} {_DAY_OF[project.cadence]}",
+        execution_timezone=project.timezone,
+        default_status=dg.DefaultScheduleStatus.RUNNING,
+        description=f"The snapshot of the {project.cadence} period that has just ended.",
+    )
+    def after_each_period(context: dg.ScheduleEvaluationContext) -> dg.RunRequest:
+        as_of = context.scheduled_execution_time.astimezone(project.zone).date() - dt.timedelta(days=1)
+        return dg.RunRequest(run_key=f"{as_of}", partition_key=as_of.isoformat())
+
+    return after_each_period
+
+
+def landing_sensor(project: Project) -> dg.SensorDefinition:
+    """A run for yesterday's snapshot when files lie in the landing zone that were not landed yet, and lie still."""
+
+    @dg.sensor(
+        name="new_files",
+        job_name=JOB,
+        minimum_interval_seconds=60,
+        default_status=dg.DefaultSensorStatus.RUNNING,
+        description="Files that have arrived since the last landing, once nothing is being written any more.",
+    )
+    def new_files(context: dg.SensorEvaluationContext) -> dg.SensorResult | dg.SkipReason:
+        waiting = waiting_files(specs_of(project), project.root, project.home.landing)
+        if not waiting:
+            return dg.SkipReason("no new files")
+        if any(time.time() - changed < _AT_REST_SECONDS for _, _, changed in waiting):
+            return dg.SkipReason("new files are still being written")
+        key = hashlib.sha256(json.dumps(waiting).encode()).hexdigest()[:16]
+        as_of = dt.datetime.now(project.zone).date() - dt.timedelta(days=1)
+        return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"{key}-{as_of}", partition_key=as_of.isoformat())])
+
+    return new_files

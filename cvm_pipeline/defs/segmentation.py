@@ -1,0 +1,111 @@
+"""The segmentations of one snapshot: fitted on what SQL has grouped, scored batch by batch, written as candidates.
+
+Belongs here: which statistics go to which domain function, and which result to which table. Not here: any rule.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Iterator
+from dataclasses import dataclass
+from decimal import Decimal
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from cvm_pipeline.config.project import Project
+from cvm_pipeline.domain import customer_value, lifecycle, loyalty, rfm, segments, tiers
+from cvm_pipeline.domain.contracts import CLV_MODEL_CARD, SEGMENT_MEMBERSHIP
+from cvm_pipeline.domain.momentum import Prior
+from cvm_pipeline.warehouse import marts
+from cvm_pipeline.warehouse.records import write_records
+from cvm_pipeline.warehouse.work import read_batches, read_table, write_table
+
+
+@dataclass(frozen=True)
+class Fitted:
+    """All small parameters of one snapshot's segmentations."""
+
+    parameters: customer_value.Parameters
+    tier_settings: tiers.Settings
+    concentration: tiers.Concentration
+
+
+def fit_segments(con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.date) -> Fitted:
+    """Fit every segmentation; writes value.customer_ranks, the one measure that needs all customers in order."""
+    values = marts.total_values(con, as_of)
+    total = customer_value.total_value(values["clv"])
+    included = np.asarray(values["included"])
+    ranks = pa.table({"customer_id": values["customer_id"], "value_rank": tiers.rank(values["customer_id"], total)})
+    write_table(con, "value.customer_ranks", ranks.to_batches(), ranks.schema)
+    tier_settings = tiers.Settings(
+        project.tiers.method,
+        tuple(Decimal(str(cut)) for cut in project.tiers.cuts),  # type: ignore[arg-type]
+        Decimal(str(project.tiers.band)),
+    )
+    parameters = customer_value.Parameters(
+        customers=values.num_rows,
+        rfm=rfm.fit(*marts.rfm_counts(con, as_of)),
+        tiers=tiers.fit(values["customer_id"], total, included, tier_settings),
+        lifecycle=lifecycle.fit(marts.stage_base(con, as_of), _prior(con), _stage_settings(project)),
+        loyalty=loyalty.fit(*marts.loyalty_counts(con, as_of)),
+        grid=rfm.complete_grid(project.rfm.cells),
+    )
+    return Fitted(parameters, tier_settings, tiers.concentration(total, included))
+
+
+def write_candidates(
+    con: duckdb.DuckDBPyConnection,
+    project: Project,
+    as_of: dt.date,
+    fitted: Fitted,
+    memory: customer_value.Memory | None,
+) -> None:
+    """Every `candidate.<table>` of one snapshot."""
+    rows = (
+        customer_value.assemble(batch, batch, fitted.parameters, memory) for batch in marts.scored_batches(con, as_of)
+    )
+    write_table(con, "candidate.customer_value", rows, customer_value.SCHEMA)
+    schema = customer_value.arrow_schema(SEGMENT_MEMBERSHIP)
+    write_table(con, "candidate.segment_membership", _memberships(con), schema)
+    columns = ", ".join(segments.SUMMARY_COLUMNS)
+    for name, table in (
+        ("segment_summary", segments.summary(read_table(con, f"select {columns} from candidate.customer_value"))),
+        (
+            "segment_parameter",
+            segments.parameters(as_of, fitted.parameters, fitted.tier_settings, fitted.concentration),
+        ),
+        ("pareto_curve", segments.pareto_curve(as_of, fitted.concentration)),
+        ("clv_model_card", _model_card(con, as_of)),
+    ):
+        write_table(con, f"candidate.{name}", table.to_batches(), table.schema)
+    write_records(con, as_of)
+
+
+def _memberships(con: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:
+    for batch in read_batches(con, "select * from candidate.customer_value"):
+        yield from segments.membership(batch).to_batches()
+
+
+def _model_card(con: duckdb.DuckDBPyConnection, as_of: dt.date) -> pa.Table:
+    card = read_table(con, "select * from value.clv_model_card")
+    dated = card.add_column(0, "as_of_date", pa.repeat(pa.scalar(as_of, pa.date32()), card.num_rows))
+    schema = customer_value.arrow_schema(CLV_MODEL_CARD)
+    return dated.select(schema.names).cast(schema)
+
+
+def _prior(con: duckdb.DuckDBPyConnection) -> Prior | None:
+    """How rates and spend vary over the base, in days; None where the base gave no such distribution."""
+    rate = marts.model_parameters(con, marts.model_that_gives_p_alive(con))
+    if "r" not in rate or "alpha" not in rate:
+        return None
+    spend = marts.model_parameters(con, "gamma_gamma")
+    return Prior(
+        rate["r"], rate["alpha"] * rate.get("time_unit_days", 1.0), spend.get("p"), spend.get("q"), spend.get("v")
+    )
+
+
+def _stage_settings(project: Project) -> lifecycle.Settings:
+    stage = project.lifecycle
+    return lifecycle.Settings(stage.lost_below, stage.at_risk_below, stage.growth, stage.recent, stage.new_for)

@@ -1,0 +1,81 @@
+"""What every asset is given: the project, the clock, a place to report progress; and how its errors reach Dagster.
+
+A known error becomes a Failure with one plain message and the exit code that `cvm run` ends with; a transient fault asks
+for another try with backoff; anything else keeps its stack trace, since it is ours.
+"""
+
+import datetime as dt
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import dagster as dg
+
+from cvm_pipeline.config.project import Project
+from cvm_pipeline.quality.results import AcceptanceRefused
+from cvm_pipeline.quality.suite import SuiteIncomplete
+from cvm_pipeline.sources.errors import MappingRefused, QuarantineTooLarge, SourceError, SourceErrors
+from cvm_pipeline.warehouse.errors import LockHeld, PublicationRefused, WarehouseError
+from cvm_pipeline.warehouse.lock import run_lock
+from cvm_pipeline.warehouse.work import EngineSettings
+
+FAILED, USAGE, BLOCKED = 1, 2, 3
+EXIT_CODE = "exit_code"
+
+
+def utc_now() -> dt.datetime:
+    """The clock of a real run."""
+    return dt.datetime.now(dt.UTC)
+
+
+@dataclass
+class Workshop:
+    """The resource `workshop`. `progress` is told each step as it begins."""
+
+    project: Project
+    now: Callable[[], dt.datetime] = utc_now
+    progress: Callable[[str], None] = field(default=lambda step: None)
+
+    @property
+    def engine(self) -> EngineSettings:
+        return EngineSettings(self.project.engine.memory_limit, self.project.engine.threads)
+
+
+def workshop_resource(
+    project: Project, now: Callable[[], dt.datetime] = utc_now, progress: Callable[[str], None] = lambda step: None
+) -> dg.ResourceDefinition:
+    """The resource `workshop`; the run holds the home's lock as long as it has it. LockHeld names who else does."""
+
+    @dg.resource(description="The project, the clock, and a place to report progress.")
+    def workshop(context: dg.InitResourceContext) -> Iterator[Workshop]:
+        with run_lock(project.home, "customer_value", context.run_id or ""):
+            yield Workshop(project, now, progress)
+
+    return workshop
+
+
+def exit_code_of(error: Exception) -> int | None:
+    """The exit code of a known error; None for one that nobody foresaw."""
+    if isinstance(error, SourceErrors):
+        return max(exit_code_of(inner) or FAILED for inner in error.errors)
+    if isinstance(error, (QuarantineTooLarge, PublicationRefused)):
+        return BLOCKED
+    if isinstance(error, (MappingRefused, AcceptanceRefused)):
+        return USAGE
+    if isinstance(error, (SourceError, WarehouseError, LockHeld, SuiteIncomplete)):
+        return FAILED
+    return None
+
+
+@contextmanager
+def plain_failures(retries: int) -> Iterator[None]:
+    """Known errors as Failures without a retry; faults of disk or network as a request to try again, with backoff."""
+    try:
+        yield
+    except (OSError, ConnectionError) as fault:
+        raise dg.RetryRequested(max_retries=retries, seconds_to_wait=5) from fault
+    except Exception as error:
+        code = exit_code_of(error)
+        if code is None:
+            raise
+        raise dg.Failure(str(error), metadata={EXIT_CODE: dg.MetadataValue.int(code)}, allow_retries=False) from error

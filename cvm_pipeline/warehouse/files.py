@@ -1,0 +1,100 @@
+"""Durable file operations: each leaves either the old state or the new one on disk, whenever the power goes.
+
+Belongs here: atomic writes, symlink swaps, copies, fsync, the content hash, and the hook that tests crash through.
+Not here: which files these are or in which order they change (`candidate.py`, `publication.py`).
+"""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+
+# Called with the name of each step before it is done: tests raise or kill the process here.
+HOOKS: list[Callable[[str], None]] = []
+
+# From linux/fs.h: share the blocks of a file, on file systems that can (xfs, btrfs).
+_FICLONE = 0x40049409
+
+
+def step(name: str) -> None:
+    """Announce a step that changes the disk."""
+    for hook in HOOKS:
+        hook(name)
+
+
+def sync(path: Path) -> None:
+    """Force a file's content, or a folder's entries, to disk."""
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def write_atomically(path: Path, content: str) -> None:
+    """Write a small text file so that a reader sees the old or the new content, never a part."""
+    spare = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        step(f"write {path.name}")
+        spare.write_text(content, encoding="utf-8")
+        sync(spare)
+        step(f"replace {path.name}")
+        spare.replace(path)
+    finally:
+        spare.unlink(missing_ok=True)
+    sync(path.parent)
+
+
+def point(link: Path, target: str) -> None:
+    """Make `link` a symlink to `target` (relative to its folder) in one atomic step."""
+    spare = link.with_name(f".{link.name}.{os.getpid()}.tmp")
+    try:
+        step(f"make link {link.name}")
+        spare.unlink(missing_ok=True)
+        spare.symlink_to(target)
+        step(f"swap link {link.name}")
+        spare.replace(link)
+    finally:
+        spare.unlink(missing_ok=True)
+    step(f"sync link {link.name}")
+    sync(link.parent)
+
+
+def copy_file(source: Path, target: Path, mode: int) -> None:
+    """Copy a file; it never exists with a wider mode than `mode`. Blocks are shared where the file system can."""
+    step(f"copy {target.name}")
+    descriptor = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, mode)
+    with os.fdopen(descriptor, "wb") as out, source.open("rb") as into:
+        try:
+            fcntl.ioctl(out.fileno(), _FICLONE, into.fileno())
+        except OSError:
+            shutil.copyfileobj(into, out, 1 << 20)
+
+
+def content_hash(folder: Path) -> str:
+    """SHA-256 over the names and bytes of everything in `folder`, so that an added file changes it as well."""
+    total = hashlib.sha256()
+    for path in sorted(folder.rglob("*")):
+        kind = "link" if path.is_symlink() else "file" if path.is_file() else "other"
+        total.update(f"{kind}:{path.relative_to(folder).as_posix()}\0".encode())
+        if kind == "file":
+            with path.open("rb") as file:
+                total.update(hashlib.file_digest(file, "sha256").digest())
+    return total.hexdigest()
+
+
+def remove_folder(folder: Path) -> None:
+    """Remove a folder so that a crash on the way leaves only a hidden `.removed-` rest, never half of a version."""
+    doomed = folder
+    if not folder.name.startswith(".removed-"):
+        doomed = folder.with_name(f".removed-{folder.name.lstrip('.')}")
+        if doomed.exists():
+            shutil.rmtree(doomed)
+        step(f"retire {folder.name}")
+        folder.rename(doomed)
+    step(f"remove {doomed.name}")
+    shutil.rmtree(doomed)

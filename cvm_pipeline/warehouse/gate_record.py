@@ -1,0 +1,82 @@
+"""The gate's audit record: one JSON file for each candidate that was judged, passed or not.
+
+Belongs here: the record's fields, writing and reading it. Not here: the judging (`quality/`), or what publication makes
+of a record (`publication.py`).
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from datetime import date, datetime
+from pathlib import Path
+from typing import Any
+
+from cvm_pipeline.config.home import Home
+from cvm_pipeline.domain.contracts import CONTRACT_VERSION
+from cvm_pipeline.warehouse.errors import WarehouseError, errors_explained
+from cvm_pipeline.warehouse.files import write_atomically
+from cvm_pipeline.warehouse.versions import checked_id
+
+
+@dataclass(frozen=True)
+class GateRecord:
+    """The verdict on one candidate.
+
+    `content_hash` is what `finish_candidate` returned; `created_at` an instant with a zone. Each of `checks` holds at
+    least the columns of `data_quality_result`: suite, expectation, column, success, severity, observed,
+    unexpected_count, accepted_reason; more (failing rows) is kept as it is.
+    """
+
+    publication_id: str
+    as_of_date: date
+    content_hash: str
+    passed: bool
+    checks: list[dict[str, Any]]
+    created_at: datetime
+    run_id: str
+    contract_version: str = field(default=CONTRACT_VERSION)
+
+
+def write_record(home: Home, record: GateRecord) -> Path:
+    """Write the record in one atomic step and return its path. Raises `ValueError` for an instant without zone."""
+    if record.created_at.tzinfo is None:
+        raise ValueError("a gate record's created_at needs a zone")
+    path = _path(home, record.publication_id)
+    content = asdict(record) | {
+        "as_of_date": record.as_of_date.isoformat(),
+        "created_at": record.created_at.isoformat(),
+    }
+    with errors_explained("writing the gate's record", path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomically(path, json.dumps(content, indent=1, default=str, ensure_ascii=False) + "\n")
+    return path
+
+
+def read_record(home: Home, publication_id: str) -> GateRecord | None:
+    """The record of exactly that candidate, or None. Raises `WarehouseError` where it is unreadable."""
+    path = _path(home, publication_id)
+    try:
+        with errors_explained("reading the gate's record", path):
+            if not path.exists():
+                return None
+            content = json.loads(path.read_text(encoding="utf-8"))
+        return GateRecord(
+            **content
+            | {
+                "as_of_date": date.fromisoformat(content["as_of_date"]),
+                "created_at": datetime.fromisoformat(content["created_at"]),
+            }
+        )
+    except (ValueError, TypeError, KeyError) as error:
+        raise WarehouseError(f"{path} is no gate record ({error}). Remove it and run again.") from error
+
+
+def newest_record(home: Home) -> GateRecord | None:
+    """The record of the newest candidate, by its id; None before the first."""
+    names = sorted(path.stem for path in home.gate.glob("*.json") if not path.name.startswith("."))
+    return read_record(home, names[-1]) if names else None
+
+
+def _path(home: Home, publication_id: str) -> Path:
+    return home.gate / f"{checked_id(publication_id)}.json"

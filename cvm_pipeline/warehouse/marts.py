@@ -1,0 +1,145 @@
+"""What Python reads of the marts: populations reduced to small statistics by SQL, and rows in batches for scoring.
+
+Belongs here: queries on `marts.*` and `value.*` of the work file. Not here: what is made of the answers (`domain/`).
+Excluded (flagged) customers are left out of everything that is fitted on, and scored like the others.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from datetime import date
+
+import duckdb
+import numpy as np
+import pyarrow as pa
+
+from cvm_pipeline.domain import lifecycle
+from cvm_pipeline.domain.lifetime_value.margin import MarginSums
+from cvm_pipeline.domain.lifetime_value.value_model import BaseFacts
+from cvm_pipeline.domain.rfm import Counts
+from cvm_pipeline.warehouse.work import read_batches, read_table
+
+_SNAPSHOT = "marts.fct_customer_snapshot where as_of_date = ?"
+_FITTED_ON = f"{_SNAPSHOT} and flag is null and transactions > 0"
+# Equal means must be equal floats, or ties would not share a score: a quotient of two whole numbers (rfm.mean_value).
+_MEAN_VALUE = "cast(net_sales * 10000 as bigint) / (transactions * 10000)"
+
+
+def data_through(con: duckdb.DuckDBPyConnection) -> date | None:
+    """Day of the newest accepted order that stands."""
+    rows = con.execute("select max(ordered_date) from clean.orders where void_date is null or void_date > ordered_date")
+    return rows.fetchall()[0][0]  # type: ignore[no-any-return]
+
+
+def histories(con: duckdb.DuckDBPyConnection, as_of: date) -> pa.Table:
+    """frequency, recency, T (days) and customers: one row per distinct purchase history."""
+    return read_table(
+        con,
+        f'select frequency, recency, "T", count(*) as customers from {_FITTED_ON} group by all order by all',
+        [as_of],
+    )
+
+
+def repeat_spend(con: duckdb.DuckDBPyConnection, as_of: date) -> pa.Table:
+    """frequency, repeat_sales (net total over the repeat transactions) and customers who share both."""
+    return read_table(
+        con,
+        f"select frequency, repeat_sales, count(*) as customers from {_FITTED_ON} and frequency > 0 group by all order by all",
+        [as_of],
+    )
+
+
+def base_facts(con: duckdb.DuckDBPyConnection, as_of: date) -> BaseFacts:
+    """Sums over the base for spend and margin."""
+    base = con.execute(
+        f"""select coalesce(sum(transactions), 0), coalesce(sum(net_sales), 0), coalesce(sum(revenue_total), 0),
+                   coalesce(sum(cost_covered_revenue), 0) from {_FITTED_ON}""",
+        [as_of],
+    ).fetchall()[0]
+    moments = con.execute(
+        f"""select count(*), coalesce(sum(r), 0), coalesce(sum(r * r), 0), coalesce(sum(r * r * r), 0), coalesce(sum(m), 0),
+                   coalesce(sum(m * m), 0), coalesce(sum(m * r), 0), coalesce(sum(m * m / r), 0)
+            from (select cast(revenue_total as double) as r, cast(margin_total as double) as m from {_FITTED_ON}) where r > 0""",
+        [as_of],
+    ).fetchall()[0]
+    return BaseFacts(*(float(value) for value in base), margin=MarginSums(*(float(value) for value in moments)))
+
+
+def snapshot_batches(con: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[pa.RecordBatch]:
+    """Rows of fct_customer_snapshot of one snapshot, in no order."""
+    return read_batches(con, f"select * from {_SNAPSHOT}", params=[as_of])
+
+
+def scored_batches(con: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[pa.RecordBatch]:
+    """The same with each customer's value scores and rank beside its facts."""
+    return read_batches(
+        con,
+        """select s.*, v.* exclude (customer_id), r.value_rank
+           from marts.fct_customer_snapshot s join value.customer_scores v using (customer_id)
+           join value.customer_ranks r using (customer_id) where s.as_of_date = ?""",
+        params=[as_of],
+    )
+
+
+def total_values(con: duckdb.DuckDBPyConnection, as_of: date) -> pa.Table:
+    """customer_id, clv, bought, included (bought and not excluded) of every customer of the snapshot."""
+    return read_table(
+        con,
+        """select s.customer_id, v.clv, s.transactions > 0 as bought, s.transactions > 0 and s.flag is null as included
+           from marts.fct_customer_snapshot s join value.customer_scores v using (customer_id) where s.as_of_date = ?""",
+        [as_of],
+    )
+
+
+def grouped(con: duckdb.DuckDBPyConnection, as_of: date, measure: str, condition: str = "true") -> Counts:
+    """Distinct values of a measure over who is fitted on, with their customers. `measure` is the program's own SQL."""
+    rows = read_table(
+        con,
+        f"""select cast({measure} as double) as value, count(*) as customers from {_FITTED_ON} and {condition}
+            group by value order by value""",
+        [as_of],
+    )
+    return Counts(np.asarray(rows["value"]), np.asarray(rows["customers"]))
+
+
+def rfm_counts(con: duckdb.DuckDBPyConnection, as_of: date) -> tuple[Counts, Counts, Counts]:
+    """Days since the last transaction, transactions, and mean net value over all transactions."""
+    return (
+        grouped(con, as_of, "days_since_last"),
+        grouped(con, as_of, "transactions"),
+        grouped(con, as_of, _MEAN_VALUE),
+    )
+
+
+def loyalty_counts(con: duckdb.DuckDBPyConnection, as_of: date) -> tuple[Counts, Counts]:
+    """Frequency, and tenure (T, days)."""
+    return grouped(con, as_of, "frequency"), grouped(con, as_of, '"T"')
+
+
+def stage_base(con: duckdb.DuckDBPyConnection, as_of: date) -> lifecycle.BaseFacts:
+    """The base's rhythm, and its margin of the last two years over customers of 24 months and more."""
+    rhythm = con.execute(
+        "select base_gap_median, gap_k from marts.fct_snapshot_base where as_of_date = ?", [as_of]
+    ).fetchall()[0]
+    margins = con.execute(
+        f"""select coalesce(sum(margin_12m), 0), coalesce(sum(margin_prior_12m), 0) from {_FITTED_ON}
+            and first_order_date <= as_of_date - interval 24 month""",
+        [as_of],
+    ).fetchall()[0]
+    return lifecycle.BaseFacts(as_of, float(rhythm[0]), float(rhythm[1]), float(margins[0]), float(margins[1]))
+
+
+def model_parameters(con: duckdb.DuckDBPyConnection, model: str) -> dict[str, float]:
+    """Parameters of a model by the letter of its paper, and time_unit_days, from value.clv_model_card."""
+    rows = con.execute(
+        """select replace(metric, 'param_', ''), value from value.clv_model_card
+           where model = ? and (starts_with(metric, 'param_') or metric = 'time_unit_days') and value is not null""",
+        [model],
+    ).fetchall()
+    return {name: float(value) for name, value in rows}
+
+
+def model_that_gives_p_alive(con: duckdb.DuckDBPyConnection) -> str:
+    """The model's module name."""
+    rows = con.execute("select model from value.clv_model_card where metric = 'gives_p_alive' and value = 1").fetchall()
+    return str(rows[0][0])

@@ -1,0 +1,163 @@
+"""Publication: the one step by which readers come to see a candidate, and the reasons for refusing it.
+
+Belongs here: the refusal rules, the order of the steps on disk, retention. Not here: building (`candidate.py`), judging
+(`quality/`). Refusal rests on the record and the files alone, whoever calls: a publish asset launched by itself, past
+every check of a run, still can't publish what was not audited.
+
+A kill between any two steps leaves readers with the earlier publication or the new one, whole:
+1. the candidate's folder is renamed to its version; 2. the fixed paths are made where they are missing (they dangle
+before the first publication); 3. the symlink `current` is swapped by rename: this is the publication; 4. the version
+is marked as having stood; 5. old versions are removed. Before 3 it is no version yet: the same publication can be
+asked for again, and the next run removes it.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import Any
+
+from cvm_pipeline.config.home import Home
+from cvm_pipeline.domain.contracts import CONTRACT_VERSION, TABLES
+from cvm_pipeline.warehouse.candidate import candidate_folder
+from cvm_pipeline.warehouse.errors import PublicationRefused, errors_explained
+from cvm_pipeline.warehouse.files import content_hash, point, step, sync
+from cvm_pipeline.warehouse.gate_record import GateRecord, read_record
+from cvm_pipeline.warehouse.lock import run_lock
+from cvm_pipeline.warehouse.versions import (
+    STOOD,
+    checked_id,
+    mark_stood,
+    order_of,
+    read_manifest,
+    retire,
+    standing,
+    stood_since,
+    tidy,
+)
+
+
+@dataclass(frozen=True)
+class Published:
+    """A publication that stands. `leftovers` says what could not be cleared away; readers never see it."""
+
+    publication_id: str
+    as_of_date: date
+    folder: Path
+    leftovers: str = ""
+
+
+def publish(home: Home, publication_id: str, required: Mapping[str, Collection[str]], keep: int = 10) -> Published:
+    """Make a candidate the version that readers see, or refuse.
+
+    `required` names the checks that each gated table of the contract must show in the candidate's record. Published
+    already: returns at once, having cleared up. Raises `PublicationRefused` with every reason, `LockHeld`, or
+    `WarehouseError`; what readers see is then unchanged. `keep` versions are kept, the standing one always.
+    """
+    if keep < 1:
+        raise ValueError("at least one version must be kept")
+    target = home.versions / checked_id(publication_id)
+    with run_lock(home, "publish", publication_id):
+        base = standing(home)
+        if base is None or base.name != publication_id:
+            built = candidate_folder(home, publication_id)
+            # After a kill between rename and swap the candidate already lies where it will stand.
+            folder = target if target.is_dir() and not (target / STOOD).exists() else built
+            reasons = _reasons(home, publication_id, folder, base, required)
+            if reasons:
+                raise PublicationRefused(publication_id, reasons)
+            with errors_explained("publishing", home.warehouse):
+                _show(home, folder, target)
+        as_of_date = date.fromisoformat(str(read_manifest(target)["as_of_date"]))
+        return Published(publication_id, as_of_date, target, _clear(home, target, keep))
+
+
+def _show(home: Home, folder: Path, target: Path) -> None:
+    if folder != target:
+        step("open the version to readers")
+        shutil.copymode(home.versions, folder)
+        step("rename the candidate")
+        folder.rename(target)
+    step("sync versions")
+    sync(home.versions)
+    for path in (home.published_file, home.published_pii_file):
+        inner = f"{home.current.name}/{path.name}"
+        if not path.is_symlink() or str(path.readlink()) != inner:
+            point(path, inner)
+    point(home.current, f"{home.versions.name}/{target.name}")
+
+
+def _clear(home: Home, target: Path, keep: int) -> str:
+    # Readers see the publication by now: what can't be cleared away must not call it failed.
+    try:
+        mark_stood(target, datetime.now(UTC))
+        tidy(home, spare=target.name)
+        retire(home, keep)
+    except OSError as error:
+        return f"published, but old files could not be removed: {error}"
+    return ""
+
+
+def _reasons(
+    home: Home, publication_id: str, folder: Path, base: Path | None, required: Mapping[str, Collection[str]]
+) -> list[str]:
+    if not folder.is_dir():
+        return ["there is no such candidate. Run the pipeline again"]
+    record = read_record(home, publication_id)
+    if record is None:
+        return ["no gate has judged this candidate. Run the whole job, not the publication alone"]
+    reasons = []
+    if record.publication_id != publication_id:
+        reasons.append(f"the gate's record is of {record.publication_id}, not of this candidate")
+    if not record.passed:
+        reasons.append("the gate did not pass it. See `cvm gate explain`")
+    if record.contract_version != CONTRACT_VERSION:
+        reasons.append(f"it was judged under contract {record.contract_version}, not {CONTRACT_VERSION}. Run again")
+    with errors_explained("reading a candidate", folder):
+        found = content_hash(folder)
+    if found != record.content_hash:
+        reasons.append("its files were changed after the gate judged them. Run the pipeline again")
+    reasons += _check_reasons(record, required)
+    reasons += _overtaken(record, folder, base)
+    return reasons
+
+
+def _check_reasons(record: GateRecord, required: Mapping[str, Collection[str]]) -> list[str]:
+    gated = [table.name for table in TABLES if table.gated]
+    reasons = [f"no check is required of {name}: its suite is missing" for name in gated if not required.get(name)]
+    shown: dict[tuple[str, str], list[dict[str, Any]]] = {}
+    for check in record.checks:
+        shown.setdefault((str(check.get("suite")), str(check.get("expectation"))), []).append(check)
+    for table, names in required.items():
+        absent = sorted(name for name in names if (table, name) not in shown)
+        if absent:
+            reasons.append(f"{table} was not checked for {', '.join(absent)}")
+    failed = sorted(f"{suite}: {name}" for (suite, name), checks in shown.items() if not all(map(_stands, checks)))
+    if failed:
+        reasons.append(f"failed and not accepted: {', '.join(failed)}. See `cvm gate explain`")
+    return reasons
+
+
+def _stands(check: Mapping[str, Any]) -> bool:
+    return check.get("success") is True or check.get("severity") == "warning" or bool(check.get("accepted_reason"))
+
+
+def _overtaken(record: GateRecord, folder: Path, base: Path | None) -> list[str]:
+    name = base.name if base is not None else ""
+    manifest = read_manifest(folder)
+    if manifest["built_on"] != name:
+        return [
+            f"overtaken: it was built on {manifest['built_on'] or 'nothing'}, and {name or 'nothing'} stands now. "
+            "Run again"
+        ]
+    if base is None:
+        return []
+    since = stood_since(base)
+    if since is not None and record.created_at < since:
+        return [f"overtaken: the gate judged it before {name} was published. Run again"]
+    if order_of(record.publication_id) < order_of(name):
+        return [f"overtaken: {name}, which stands, is newer. Is this machine's clock right?"]
+    return []

@@ -1,0 +1,72 @@
+import os
+from datetime import date
+
+import pytest
+
+from cvm_pipeline.config.environment import choose_config, dbt_variables, in_ci, variables
+from cvm_pipeline.config.errors import ConfigurationError
+from cvm_pipeline.config.load import load_choice
+from cvm_pipeline.config.paths import demo_config
+
+
+def _config(folder):
+    folder.mkdir(exist_ok=True)
+    (folder / "cvm.yml").write_text("sources: []\n")
+    return folder / "cvm.yml"
+
+
+def test_a_given_configuration_comes_before_all_others(tmp_path):
+    here, given = _config(tmp_path), _config(tmp_path / "given")
+    choice = choose_config(given, {"CVM_CONFIG": str(here)}, tmp_path)
+    assert (choice.path, choice.root, choice.is_demo) == (given, given.parent, False)
+
+
+def test_the_variable_comes_before_the_working_folder(tmp_path):
+    _config(tmp_path)
+    named = _config(tmp_path / "named")
+    assert choose_config(None, {"CVM_CONFIG": "named/cvm.yml"}, tmp_path).path == named
+    assert choose_config(None, {"CVM_CONFIG": str(named.parent)}, tmp_path).path == named
+
+
+def test_the_working_folder_comes_before_the_demo(tmp_path):
+    assert choose_config(None, {"CVM_CONFIG": ""}, tmp_path).is_demo
+    here = _config(tmp_path)
+    assert choose_config(None, {}, tmp_path).path == here
+
+
+def test_the_demo_writes_into_the_working_folder_and_never_into_the_package(tmp_path):
+    choice = choose_config(None, {}, tmp_path)
+    assert choice.path == demo_config()
+    project = load_choice(choice, {})
+    assert project.home.root == tmp_path / ".cvm"
+    assert project.glob_pattern(project.sources[0].path).endswith("CDNOW_master.txt")
+
+
+@pytest.mark.parametrize("environ", [{"CVM_CONFIG": "gone.yml"}, {"CVM_CONFIG": "."}])
+def test_a_named_configuration_that_is_not_there_is_a_mistake_and_no_demo(tmp_path, environ):
+    with pytest.raises(ConfigurationError, match=r"there is no file .* \(CVM_CONFIG names it\)"):
+        choose_config(None, environ, tmp_path)
+
+
+def test_dbt_is_told_everything_that_its_models_ask_for(tmp_path):
+    project = load_choice(choose_config(None, {}, tmp_path), {})
+    told = dbt_variables(project, date(1998, 6, 30))
+    assert told["CVM_AS_OF_DATE"] == "1998-06-30"
+    assert told["CVM_WORK_DB"] == str(tmp_path / ".cvm" / "work" / "work.duckdb")
+    assert (told["CVM_GAP_PRIOR"], told["CVM_DEFAULT_GAP"], told["CVM_MARGIN_RATE"]) == ("3.0", "90.0", "1.0")
+    assert told["DBT_TARGET_PATH"].startswith(str(tmp_path))
+
+
+def test_variables_are_set_for_a_block_and_put_back_even_after_an_error(monkeypatch):
+    monkeypatch.setenv("CVM_TEST_OLD", "old")
+    monkeypatch.delenv("CVM_TEST_NEW", raising=False)
+    with pytest.raises(ZeroDivisionError), variables({"CVM_TEST_OLD": "new", "CVM_TEST_NEW": "new"}):
+        assert (os.environ["CVM_TEST_OLD"], os.environ["CVM_TEST_NEW"]) == ("new", "new")
+        raise ZeroDivisionError
+    assert os.environ["CVM_TEST_OLD"] == "old"
+    assert "CVM_TEST_NEW" not in os.environ
+
+
+@pytest.mark.parametrize(("environ", "is_ci"), [({}, False), ({"CI": "true"}, True), ({"CI": "false"}, False)])
+def test_a_build_machine_is_known_by_its_variable(environ, is_ci):
+    assert in_ci(environ) is is_ci
