@@ -13,14 +13,11 @@ from typing import TYPE_CHECKING, Any, NoReturn
 import typer
 
 from cvm_pipeline.config.errors import ConfigurationError
+from cvm_pipeline.config.exit_codes import BLOCKED, DONE, FAILED, USAGE
 
 if TYPE_CHECKING:
     from rich.console import Console
-
-DONE = 0
-FAILED = 1
-USAGE = 2
-BLOCKED = 3
+    from rich.table import Table
 
 
 @cache
@@ -54,6 +51,17 @@ def print_json(value: Any) -> None:
     sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
 
 
+def table(*columns: str) -> Table:
+    """A plain table for stdout; figures go to the right where a column's name ends in a space."""
+    from rich import box
+    from rich.table import Table
+
+    made = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    for name in columns:
+        made.add_column(name.strip(), justify="right" if name.endswith(" ") else "left")
+    return made
+
+
 def fail(message: str, code: int = FAILED) -> NoReturn:
     """Say what went wrong, where and what to do, and end with `code`."""
     say(message, style="red")
@@ -70,3 +78,18 @@ def fail_configuration(error: ConfigurationError, as_json: bool = False) -> NoRe
             say(line, style="red")
         say(f"{count} mistake{'' if count == 1 else 's'} in {error.file}")
     raise typer.Exit(USAGE)
+
+
+__all__ = [
+    "BLOCKED",
+    "DONE",
+    "FAILED",
+    "USAGE",
+    "fail",
+    "fail_configuration",
+    "messages",
+    "next_step",
+    "output",
+    "print_json",
+    "say",
+]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cvm_pipeline.config.errors import ConfigurationError, Mistake
-from cvm_pipeline.config.paths import demo_config
+from cvm_pipeline.config.paths import PACKAGE, demo_config
 
 if TYPE_CHECKING:
     from cvm_pipeline.config.project import Project
@@ -69,6 +69,11 @@ def _named(path: Path, folder: Path, hint: str) -> ConfigChoice:
         mistake = Mistake(0, 0, "", f"there is no file {path}", hint or "write one with: cvm init DIR")
         raise ConfigurationError(path, [mistake])
     return ConfigChoice(path, path.parent)
+
+
+def config_variables(project: Project) -> dict[str, str]:
+    """What makes another process choose the same project; nothing for the demo, which is chosen where nothing else is."""
+    return {} if project.file.is_relative_to(PACKAGE) else {CONFIG_VARIABLE: str(project.file)}
 
 
 def dbt_variables(project: Project, as_of: date, default_gap: float | None = None) -> dict[str, str]:

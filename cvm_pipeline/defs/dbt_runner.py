@@ -33,7 +33,7 @@ def prepare_manifest(project: Project) -> Path:
 
 
 def build(project: Project, as_of: date, arguments: Sequence[str]) -> Any:
-    """Run `dbt build` for one snapshot and return dbt's own result. Unit tests are the test suite's, not a run's."""
+    """Run `dbt build` for one snapshot and return dbt's own result. Unit tests and slow tests are the test suite's, not a run's."""
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
@@ -41,7 +41,7 @@ def build(project: Project, as_of: date, arguments: Sequence[str]) -> Any:
     try:
         with _environment(project, as_of):
             return dbtRunner(manifest=manifest).invoke(
-                ["build", "--quiet", "--exclude-resource-type", "unit_test", *_where(), *arguments]
+                ["build", "--quiet", "--exclude", "resource_type:unit_test", "tag:slow", *_where(), *arguments]
             )
     finally:
         # Otherwise this process keeps the work file's lock.

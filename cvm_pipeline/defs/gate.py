@@ -53,6 +53,12 @@ def required_checks(suites: Mapping[str, Suite]) -> dict[str, set[str]]:
     return {name: {check.name for check in suite.checks} for name, suite in suites.items()}
 
 
+def report_of(record: GateRecord) -> QualityReport:
+    """The report that a record was written from."""
+    rows = [{**check, "expectation": check["kind"]} for check in record.checks]
+    return QualityReport.from_json({name: row[name] for name in row if name != "kind"} for row in rows)
+
+
 def memory_date(project: Project, as_of: dt.date) -> dt.date | None:
     """The newest published snapshot on the grid that is earlier than `as_of`: what memory is read from."""
     earlier = [
@@ -94,7 +100,7 @@ def audit(
         as_of_date=as_of,
         content_hash=content,
         passed=not report.blocking_failures(),
-        checks=[{**row, "expectation": row["name"]} for row in report.to_json()],
+        checks=[{**row, "expectation": row["name"], "kind": row["expectation"]} for row in report.to_json()],
         created_at=now,
         run_id=run_id,
     )

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import dagster as dg
 
+from cvm_pipeline.config.environment import config_variables, environment
 from cvm_pipeline.config.home import Home
+from cvm_pipeline.config.project import Project
 
 _SETTINGS = """\
 # Written by cvm; one instance per project home.
@@ -33,3 +36,9 @@ def instance_folder(home: Home) -> Path:
 def instance_of(home: Home) -> dg.DagsterInstance:
     """The project's instance: runs started by `cvm` and by the web page stand in the same history."""
     return dg.DagsterInstance.from_config(str(instance_folder(home)))
+
+
+def ui_command(project: Project, host: str, port: int) -> tuple[list[str], dict[str, str]]:
+    """The command that serves the project's page with its daemon, and its environment."""
+    command = [sys.executable, "-m", "dagster", "dev", "-m", "cvm_pipeline.definitions", "-h", host, "-p", str(port)]
+    return command, {**environment(), "DAGSTER_HOME": str(instance_folder(project.home)), **config_variables(project)}

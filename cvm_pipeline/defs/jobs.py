@@ -5,10 +5,11 @@ from typing import Any
 
 import dagster as dg
 
+from cvm_pipeline.config.exit_codes import BLOCKED, FAILED
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.alerts import send_alert
 from cvm_pipeline.defs.partitions import snapshots_of
-from cvm_pipeline.defs.workshop import BLOCKED, EXIT_CODE, FAILED, exit_code_of
+from cvm_pipeline.defs.workshop import EXIT_CODE, exit_code_of
 from cvm_pipeline.warehouse.attempts import Attempt, record_attempt
 
 JOB = "customer_value"

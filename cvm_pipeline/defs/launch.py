@@ -8,12 +8,13 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from cvm_pipeline.config.exit_codes import DONE, FAILED
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.build import build_definitions
 from cvm_pipeline.defs.instance import instance_of
 from cvm_pipeline.defs.jobs import JOB, told
 from cvm_pipeline.defs.project_sources import clean_settings, specs_of
-from cvm_pipeline.defs.workshop import FAILED, Workshop, utc_now, workshop_resource
+from cvm_pipeline.defs.workshop import Workshop, utc_now, workshop_resource
 from cvm_pipeline.sources.clean import build_clean_if_changed
 from cvm_pipeline.sources.errors import SourceError
 from cvm_pipeline.sources.ingest import land, landed
@@ -21,8 +22,6 @@ from cvm_pipeline.warehouse import marts
 from cvm_pipeline.warehouse.lock import run_lock
 from cvm_pipeline.warehouse.versions import standing
 from cvm_pipeline.warehouse.work import connect
-
-DONE = 0
 
 
 @dataclass(frozen=True)
@@ -120,7 +119,7 @@ def _ending(result: dg.ExecuteInProcessResult) -> tuple[int, tuple[str, ...]]:
             messages.append(message)
         elif event.is_failure and not messages:
             messages.append(event.message or "the run failed")
-    first = [code for code in codes[1:]] or codes
+    first = codes[1:] or codes
     return max(first), tuple(dict.fromkeys(messages))
 
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 
 import dagster as dg
 
+from cvm_pipeline.config.exit_codes import BLOCKED, FAILED, USAGE
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.quality.results import AcceptanceRefused
 from cvm_pipeline.quality.suite import SuiteIncomplete
@@ -19,7 +20,6 @@ from cvm_pipeline.warehouse.errors import LockHeld, PublicationRefused, Warehous
 from cvm_pipeline.warehouse.lock import run_lock
 from cvm_pipeline.warehouse.work import EngineSettings
 
-FAILED, USAGE, BLOCKED = 1, 2, 3
 EXIT_CODE = "exit_code"
 
 

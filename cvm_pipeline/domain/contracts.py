@@ -77,7 +77,7 @@ class Table:
         raise KeyError(f"{self.name} has no column {name}")
 
 
-def _c(name: str, type: str, meaning: str, unit: str = "", **more: object) -> Column:  # noqa: A002
+def _c(name: str, type: str, meaning: str, unit: str = "", **more: object) -> Column:
     return Column(name, type, meaning, unit, **more)  # type: ignore[arg-type]
 
 

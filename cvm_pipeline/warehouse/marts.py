@@ -62,7 +62,9 @@ def base_facts(con: duckdb.DuckDBPyConnection, as_of: date) -> BaseFacts:
             from (select cast(revenue_total as double) as r, cast(margin_total as double) as m from {_FITTED_ON}) where r > 0""",
         [as_of],
     ).fetchall()[0]
-    return BaseFacts(*(float(value) for value in base), margin=MarginSums(*(float(value) for value in moments)))
+    transactions, net_sales, revenue, covered = (float(value) for value in base)
+    # Threads add doubles in any order: cut to digits that don't depend on it, or a rebuild could move the last of clv.
+    return BaseFacts(transactions, net_sales, revenue, covered, MarginSums(*(float(f"{v:.12g}") for v in moments)))
 
 
 def snapshot_batches(con: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[pa.RecordBatch]:

@@ -139,7 +139,8 @@ def open_standing(home: Home) -> Iterator[duckdb.DuckDBPyConnection | None]:
 
 
 def read_memory(home: Home, as_of_date: date) -> pa.Table | None:
-    """What a snapshot that was published said of each customer: customer_id, value_tier, lifecycle_stage, stage_since.
+    """What a published snapshot said of each customer: customer_id, value_tier, lifecycle_stage, stage_since,
+    last_order_date.
 
     None where nothing was published for that date.
     """
@@ -147,7 +148,7 @@ def read_memory(home: Home, as_of_date: date) -> pa.Table | None:
         if con is None:
             return None
         relation = con.sql(
-            "select customer_id, value_tier, lifecycle_stage, stage_since from cvm.customer_value_history "
+            "select customer_id, value_tier, lifecycle_stage, stage_since, last_order_date from cvm.customer_value_history "
             "where as_of_date = ? order by customer_id",
             params=[as_of_date],
         )

@@ -7,10 +7,11 @@ from typing import Any
 
 import dagster as dg
 
+from cvm_pipeline.config.exit_codes import FAILED
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.dbt_runner import build, prepare_manifest
 from cvm_pipeline.defs.partitions import snapshots_of
-from cvm_pipeline.defs.workshop import FAILED, Workshop, plain_failures
+from cvm_pipeline.defs.workshop import Workshop, plain_failures
 
 _LAYERS = {"staging": "marts", "intermediate": "marts", "marts": "marts"}
 
@@ -36,7 +37,7 @@ def fact_assets(project: Project) -> dg.AssetsDefinition:
     @dbt_assets(
         manifest=manifest_path,
         name="facts",
-        exclude="resource_type:unit_test",
+        exclude="resource_type:unit_test tag:slow",
         partitions_def=snapshots_of(project),
         dagster_dbt_translator=Translator(),
     )

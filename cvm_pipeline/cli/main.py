@@ -1,0 +1,85 @@
+"""`cvm`: the command line, one module per family of commands. Words and exit codes only."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import click
+import typer
+
+from cvm_pipeline.cli import words
+from cvm_pipeline.cli.check import check
+from cvm_pipeline.cli.demo import demo
+from cvm_pipeline.cli.doctor import doctor
+from cvm_pipeline.cli.export import export
+from cvm_pipeline.cli.gate import gate
+from cvm_pipeline.cli.init import init
+from cvm_pipeline.cli.run import run as run_command
+from cvm_pipeline.cli.status import status
+from cvm_pipeline.cli.ui import ui
+from cvm_pipeline.cli.versions import versions
+from cvm_pipeline.config.errors import ConfigurationError
+
+app = typer.Typer(
+    name="cvm",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback(help="Customer value management: from raw CRM exports to a warehouse of trustworthy customer tables.")
+def cvm(debug: Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")] = False) -> None:
+    """Options of all commands; `--debug` is read in `run`, where errors end up."""
+
+
+app.command("init")(init)
+app.command("run")(run_command)
+app.command("check")(check)
+app.command("status")(status)
+app.command("versions")(versions)
+app.add_typer(gate, name="gate")
+app.command("export")(export)
+app.command("doctor")(doctor)
+app.command("demo")(demo)
+app.command("ui")(ui)
+
+
+def run() -> None:
+    """The entry point: every error is one short message that says what, where and what to do."""
+    arguments = sys.argv[1:]
+    debug = "--debug" in arguments
+    # Wherever it stands: a person adds it to the end of the line that failed.
+    arguments = [argument for argument in arguments if argument != "--debug"]
+    try:
+        code = app(arguments, standalone_mode=False)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        words.say("Stopped. What readers see is unchanged")
+        sys.exit(130)
+    except ConfigurationError as error:
+        if debug:
+            raise
+        try:
+            words.fail_configuration(error)
+        except typer.Exit as ended:
+            sys.exit(ended.exit_code)
+    except Exception as error:
+        if debug:
+            raise
+        code = _known(error)
+        words.say(str(error) if code is not None else f"{type(error).__name__}: {error}", style="red")
+        if code is None:
+            words.say("This is a fault of cvm. Run again with --debug for the stack trace")
+        sys.exit(words.FAILED if code is None else code)
+    sys.exit(code if isinstance(code, int) else words.DONE)
+
+
+def _known(error: Exception) -> int | None:
+    from cvm_pipeline.defs.workshop import exit_code_of
+
+    return exit_code_of(error)

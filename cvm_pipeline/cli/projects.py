@@ -1,0 +1,32 @@
+"""Which project a command is about, and options that several commands share."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from cvm_pipeline.cli import words
+
+if TYPE_CHECKING:
+    from cvm_pipeline.config.project import Project
+
+Config = Annotated[
+    Path | None,
+    typer.Option(
+        "-c", "--config", metavar="FILE", help="The project's cvm.yml (default: CVM_CONFIG, ./cvm.yml, the demo)."
+    ),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
+
+
+def project_of(config: Path | None, quiet: bool = False) -> Project:
+    """The project that is meant. Raises ConfigurationError."""
+    from cvm_pipeline.config.environment import choose_config
+    from cvm_pipeline.config.load import load_choice
+
+    choice = choose_config(config)
+    if choice.is_demo and not quiet:
+        words.say("No cvm.yml here: this is about the embedded demo. Write one with: cvm init DIR", style="dim")
+    return load_choice(choice)

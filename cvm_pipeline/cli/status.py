@@ -1,0 +1,95 @@
+"""`cvm status`: what stands, what is stale, approximate or quarantined and why, and which attempts came to nothing."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from cvm_pipeline.cli import words
+from cvm_pipeline.cli.projects import AsJson, Config, project_of
+
+if TYPE_CHECKING:
+    from cvm_pipeline.config.project import Project
+
+
+def status(config: Config = None, as_json: AsJson = False) -> None:
+    """Show the newest snapshot, the gate's result, rows by source, what is stale or quarantined, and blocked attempts.
+
+    Examples:  cvm status  ·  cvm status -c shop/cvm.yml --json
+    """
+    project = project_of(config, quiet=as_json)
+    facts = _facts(project)
+    if as_json:
+        words.print_json(facts)
+    else:
+        _report(project, facts)
+
+
+def _facts(project: Project) -> dict[str, Any]:
+    from cvm_pipeline.sources.state import state_of_sources
+    from cvm_pipeline.warehouse.attempts import last_attempts
+    from cvm_pipeline.warehouse.gate_record import newest_record
+    from cvm_pipeline.warehouse.lock import lock_holder
+    from cvm_pipeline.warehouse.summary import publications, quarantine_reasons, stale_snapshots
+
+    published = publications(project.home)
+    record = newest_record(project.home)
+    stood = {row["publication_id"] for row in published}
+    attempts = [attempt for attempt in last_attempts(project.home, 50) if attempt.outcome != "published"]
+    since = published[0]["published_at"] if published else None
+    return {
+        "project": project.project,
+        "home": project.home.root,
+        "newest": published[0] if published else None,
+        "publications": len(published),
+        "stale_snapshots": stale_snapshots(project.home),
+        "sources": quarantine_reasons(project.home),
+        "work": state_of_sources(project.home.work_file),
+        "last_gate": None if record is None else {
+            "publication_id": record.publication_id, "passed": record.passed, "published": record.publication_id in stood,
+        },
+        "failed_attempts": [
+            vars(attempt) for attempt in attempts if since is None or attempt.ended_at.replace(tzinfo=None) > since
+        ],
+        "running": lock_holder(project.home),
+    }  # fmt: skip
+
+
+def _report(project: Project, facts: dict[str, Any]) -> None:
+    newest = facts["newest"]
+    if newest is None:
+        words.say(f"{project.project}: nothing is published yet (home {project.home.root})")
+    else:
+        from cvm_pipeline.cli.summary import print_summary
+
+        print_summary(project)
+        words.output().print(
+            f"Published {newest['publication_id']} at {newest['published_at']:%Y-%m-%d %H:%M} UTC,"
+            f" data through {newest['data_through']}, gate: {newest['gate_summary']}",
+            soft_wrap=True,
+        )
+    if facts["sources"]:
+        names = ("source", "files", "read", "accepted", "quarantined", "duplicate", "filtered", "superseded")
+        shown = words.table(*(name if name == "source" else f"{name} " for name in names))
+        for row in facts["sources"]:
+            shown.add_row(row["source"], *(f"{row[name]:,}" for name in names[1:]))
+        words.output().print(shown)
+    for note in _notes(facts):
+        words.say(note, style="yellow")
+    if facts["failed_attempts"]:
+        words.next_step("cvm gate explain" if facts["failed_attempts"][0]["outcome"] == "blocked" else "cvm check")
+    elif newest is None:
+        words.next_step("cvm run")
+
+
+def _notes(facts: dict[str, Any]) -> list[str]:
+    notes = [f"quarantined: {reason}" for reason in facts["work"]["quarantine"]]
+    notes += facts["work"]["notes"]
+    if facts["stale_snapshots"]:
+        days = ", ".join(str(day) for day in facts["stale_snapshots"])
+        notes.append(f"stale: {days} (an earlier snapshot was rewritten since; run them again with --as-of)")
+    for attempt in facts["failed_attempts"][:5]:
+        notes.append(f"{attempt['outcome']} at {attempt['ended_at']:%Y-%m-%d %H:%M} UTC: {attempt['reason']}")
+    if facts["running"] is not None:
+        running = facts["running"]
+        notes.append(f"running now: {running.command}, process {running.pid} on {running.host} since {running.since}")
+    return notes

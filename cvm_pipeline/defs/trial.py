@@ -1,0 +1,86 @@
+"""A trial of a project's sources in a scratch folder: what a run would find, without leaving anything behind."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cvm_pipeline.config.exit_codes import DONE, FAILED
+from cvm_pipeline.config.home import Home
+from cvm_pipeline.config.project import Project
+from cvm_pipeline.defs.gate import complete_suites
+from cvm_pipeline.defs.project_sources import clean_settings, specs_of
+from cvm_pipeline.defs.workshop import EngineSettings, exit_code_of, utc_now
+from cvm_pipeline.sources.clean import build_clean
+from cvm_pipeline.sources.errors import QuarantineTooLarge, SourceError, SourceErrors
+from cvm_pipeline.sources.ingest import land, landed
+from cvm_pipeline.warehouse.work import connect
+
+
+@dataclass
+class Trial:
+    """What was found: rows by source, the commonest reasons of quarantine, notes, and problems with their exit code."""
+
+    exit_code: int = DONE
+    sources: list[dict[str, Any]] = field(default_factory=list)
+    reasons: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    problems: list[str] = field(default_factory=list)
+
+
+def try_out(project: Project, progress: Callable[[str], None] = lambda step: None) -> Trial:
+    """Land, map and account for every row in a scratch folder. Raises SuiteIncomplete where the gate itself is not sound."""
+    complete_suites()
+    trial = Trial()
+    now = utc_now()
+    with tempfile.TemporaryDirectory(prefix="cvm-check-") as scratch:
+        home = Home(Path(scratch))
+        try:
+            reports = land(specs_of(project), project.root, home.landing, now)
+            trial.notes += [f"{name}: the file is empty" for report in reports for name in report.empty]
+            sources = landed(specs_of(project), home.landing)
+            with connect(home, EngineSettings(project.engine.memory_limit, project.engine.threads)) as con:
+                try:
+                    build_clean(con, sources, clean_settings(project, now), progress)
+                except QuarantineTooLarge as error:
+                    _refuse(trial, error)
+                _describe(trial, con, project)
+        except SourceError as error:
+            _refuse(trial, error)
+    return trial
+
+
+def _refuse(trial: Trial, error: SourceError) -> None:
+    trial.problems += [str(inner) for inner in (error.errors if isinstance(error, SourceErrors) else [error])]
+    trial.exit_code = max(trial.exit_code, exit_code_of(error) or FAILED)
+
+
+def _describe(trial: Trial, con: Any, project: Project) -> None:
+    names = ("source", "files", "read", "accepted", "quarantined", "duplicate", "filtered", "superseded")
+    rows = con.execute("""
+        select source, count(*), sum(rows_read), sum(rows_accepted), sum(rows_quarantined), sum(rows_duplicate),
+               sum(rows_filtered), sum(rows_superseded)
+        from clean.ingest_audit group by source order by source
+    """).fetchall()
+    trial.sources = [dict(zip(names, (row[0], *map(int, row[1:])), strict=True)) for row in rows]
+    reasons = con.execute("""
+        select source, rule, count(*) as n, arg_min(file || ':' || line || ' ' || detail, (file, line))
+        from clean.quarantine group by source, rule order by n desc limit 10
+    """).fetchall()
+    trial.reasons = [f"{source}: {rule} x {n}, such as {example}" for source, rule, n, example in reasons]
+    covered, anonymous, orders = con.execute("""
+        select coalesce(sum(abs(amount)) filter (where cost is not null) / nullif(sum(abs(amount)), 0), 0),
+               count(*) filter (where customer_id is null), count(*) from clean.orders
+    """).fetchall()[0]
+    if covered < 0.8:
+        held = (
+            "value is revenue"
+            if project.clv.margin_rate == 1
+            else f"a margin rate of {project.clv.margin_rate:g} holds"
+        )
+        trial.notes.append(f"costs cover {covered:.0%} of revenue, under 80 %: {held} (clv.margin_rate)")
+    if anonymous:
+        trial.notes.append(f"{anonymous:,} of {orders:,} orders have no customer: in the totals, in no customer table")

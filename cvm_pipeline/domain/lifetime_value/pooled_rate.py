@@ -1,0 +1,66 @@
+"""Pooled rate: what holds where no model of lifetimes can be fitted. Always finite.
+
+Belongs here: the timing of the fallback of metrics.md, "Champion": gamma-shrunk own rate x observed retention (x mean
+spend, spend.py). Not here: when it is used (value_model.py).
+
+With x repeat transactions in T, base rate rho and one transaction's worth of prior (gamma of shape 1, mean rho):
+
+    own rate    lambda = (1 + x) / (1/rho + T)
+    retention   R = (customers with a repeat + 1/2) / (customers + 1)
+    P(alive)    = R L / (R L + 1 - R),   L = ((1/rho + t_x) / (1/rho + T))^(1 + x)
+    E[Y(h)]     = lambda x h x P(alive)
+
+rho = (repeat transactions + 1/2) / (customer time + one year). This is the posterior of a customer who stays after
+its last transaction with probability R: L is the chance of the silence since then, if it stayed. So P(alive) is the
+observed retention right after a purchase, falls with silence, and reaches 0; it is finite even for a base of nobody.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, PurchaseHistories, dot
+
+_YEAR_DAYS = 365.25
+
+
+@dataclass(frozen=True)
+class PooledRate:
+    """Satisfies `Forecaster`. Parameters: `rate` (rho, per unit of time) and `retention` (R)."""
+
+    name: str = "pooled_rate"
+    parameter_names: tuple[str, ...] = ("rate", "retention")
+
+    def fit(self, histories: PurchaseHistories) -> Fit:
+        """From three sums; always succeeds. There is no likelihood of lifetimes, and none is given."""
+        count, customers = histories.count, histories.customers
+        year = _YEAR_DAYS / histories.time_unit_days
+        rate = (dot(count, histories.frequency) + 0.5) / (dot(count, histories.T) + year)
+        retention = (histories.repeat_customers + 0.5) / (customers + 1.0)
+        return Fit(
+            {"rate": rate, "retention": retention}, {}, None, customers, True, None,
+            time_unit_days=histories.time_unit_days,
+        )  # fmt: skip
+
+    def p_alive(self, parameters: Mapping[str, float], x: Floats, t_x: Floats, T: Floats) -> Floats:
+        """P(alive at T), shape (n,): in [0, retention], never rising with silence."""
+        prior, retention = 1.0 / parameters["rate"], parameters["retention"]
+        silent = np.exp(-(1.0 + x) * np.log1p((T - t_x) / (prior + t_x)))
+        return retention * silent / (retention * silent + 1.0 - retention)
+
+    def expected_transactions(
+        self, parameters: Mapping[str, float], horizon: Floats, x: Floats, t_x: Floats, T: Floats
+    ) -> Floats:
+        """E[transactions in (T, T+h]], shape (n, k); P(alive) is inside, never multiply by it again."""
+        rate = (1.0 + x) / (1.0 / parameters["rate"] + T) * self.p_alive(parameters, x, t_x, T)
+        return rate[:, None] * np.atleast_1d(horizon)
+
+    def unconditional_expectation(self, parameters: Mapping[str, float], t: Floats) -> Floats:
+        """E[X(t)] of a new customer: rate x retention x t. Shape of `t`."""
+        return parameters["rate"] * parameters["retention"] * np.asarray(t, dtype=np.float64)
+
+
+POOLED_RATE = PooledRate()

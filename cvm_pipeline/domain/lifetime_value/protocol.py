@@ -1,0 +1,165 @@
+"""What every transaction model takes and gives: purchase histories in, a fit and expectations out.
+
+Belongs here: the shape of histories, of a fit and of a model, so that card, champion and scoring know no model by name.
+Not here: any formula. A new model is a new module that ends in `MODEL = ...` (registry.py finds it).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def dot(left: Floats, right: Floats) -> float:
+    """Sum of products of two vectors, pairwise: BLAS's own depends on how many threads it finds, and so would the tables."""
+    return float(np.sum(left * right))
+
+
+@dataclass(frozen=True, eq=False)
+class PurchaseHistories:
+    """Distinct purchase histories and how many customers share each; float64 arrays of one length.
+
+    `frequency` x: transactions after the first. `recency` t_x: first to last transaction, `T`: first transaction to the
+    snapshot, both in the MODEL's unit, of `time_unit_days` days. `count`: customers with exactly this history.
+    Raises ValueError where a row is impossible: the message names the rule and the first row that breaks it.
+    """
+
+    frequency: Floats
+    recency: Floats
+    T: Floats
+    count: Floats
+    time_unit_days: float = 1.0
+
+    def __post_init__(self) -> None:
+        for name in ("frequency", "recency", "T", "count"):
+            column = np.array(getattr(self, name), dtype=np.float64)
+            if column.ndim != 1 or column.size != np.size(self.frequency):
+                raise ValueError(f"{name} must be one-dimensional and as long as frequency")
+            column.flags.writeable = False
+            object.__setattr__(self, name, column)
+        if not (np.isfinite(self.time_unit_days) and self.time_unit_days > 0):
+            raise ValueError(f"time_unit_days must be a positive number, not {self.time_unit_days}")
+        x, t_x, T, count = self.frequency, self.recency, self.T, self.count
+        finite = np.isfinite(x) & np.isfinite(t_x) & np.isfinite(T) & np.isfinite(count)
+        self._require(finite, "every value must be finite")
+        self._require((x >= 0) & (x == np.floor(x)), "frequency must be a whole number, 0 or more")
+        self._require((t_x >= 0) & (t_x <= T), "recency must lie between 0 and T")
+        self._require((t_x == 0) == (x == 0), "recency is 0 exactly where frequency is 0")
+        self._require(count > 0, "count must be above 0")
+
+    def _require(self, holds: NDArray[np.bool_], rule: str) -> None:
+        if not holds.all():
+            row = int(np.argmin(holds))
+            raise ValueError(
+                f"{rule}; row {row} has frequency {self.frequency[row]:g}, recency {self.recency[row]:g}, "
+                f"T {self.T[row]:g}, count {self.count[row]:g} (time unit: {self.time_unit_days:g} days)"
+            )
+
+    @classmethod
+    def from_days(
+        cls, frequency: ArrayLike, recency_days: ArrayLike, T_days: ArrayLike, count: ArrayLike, unit_days: float
+    ) -> PurchaseHistories:
+        """The same histories with days turned into the model's unit: the one door where durations are converted."""
+        if not (np.isfinite(unit_days) and unit_days > 0):
+            raise ValueError(f"unit_days must be a positive number, not {unit_days}")
+        recency = np.asarray(recency_days, dtype=np.float64) / unit_days
+        T = np.asarray(T_days, dtype=np.float64) / unit_days
+        as_floats = [np.asarray(column, dtype=np.float64) for column in (frequency, count)]
+        return cls(as_floats[0], recency, T, as_floats[1], unit_days)
+
+    @property
+    def customers(self) -> float:
+        """Customers in all."""
+        return float(self.count.sum())
+
+    @property
+    def repeat_customers(self) -> float:
+        """Customers with at least one repeat transaction."""
+        return float(self.count[self.frequency > 0].sum())
+
+    def grouped(self) -> PurchaseHistories:
+        """Sorted by (x, T, t_x), identical rows merged: no sum depends on how the rows were ordered or split."""
+        if self.frequency.size == 0:
+            return self
+        order = np.lexsort((self.recency, self.T, self.frequency))
+        x, t_x, T, count = (column[order] for column in (self.frequency, self.recency, self.T, self.count))
+        starts = np.flatnonzero(np.r_[True, (np.diff(x) != 0) | (np.diff(T) != 0) | (np.diff(t_x) != 0)])
+        return PurchaseHistories(x[starts], t_x[starts], T[starts], np.add.reduceat(count, starts), self.time_unit_days)
+
+    def thinned(self, most: int) -> PurchaseHistories:
+        """Every k-th row, so that at most `most` remain: for exploring starts, never for a result."""
+        step = -(-self.frequency.size // most)
+        rows = slice(None, None, max(step, 1))
+        return PurchaseHistories(
+            self.frequency[rows], self.recency[rows], self.T[rows], self.count[rows], self.time_unit_days
+        )
+
+
+@dataclass(frozen=True)
+class Fit:
+    """A fitted model: small, and all that scoring needs.
+
+    `parameters` and `standard_errors` by the paper's letters (one that can't be had is absent); `log_likelihood` is
+    undivided, unscaled and in the model's own unit. `gradient_norm`: largest |d log-likelihood / d log parameter| per
+    customer. `note`: why it did not converge or what a reader should know, else empty.
+    """
+
+    parameters: Mapping[str, float]
+    standard_errors: Mapping[str, float | None]
+    log_likelihood: float | None
+    customers: float
+    converged: bool
+    gradient_norm: float | None
+    note: str = ""
+    time_unit_days: float | None = None
+
+    @classmethod
+    def impossible(cls, customers: float, note: str, time_unit_days: float | None = None) -> Fit:
+        """No fit at all, and why."""
+        return cls({}, {}, None, customers, False, None, note, time_unit_days)
+
+
+class Forecaster(Protocol):
+    """What scoring needs. Every duration is in the model's unit; arrays are float64 of one length n."""
+
+    @property
+    def name(self) -> str:
+        """The module's name, as published in `clv_model_card.model` and `customer_value.clv_model`."""
+
+    @property
+    def parameter_names(self) -> tuple[str, ...]:
+        """Names of the parameters, the paper's letters."""
+
+    def fit(self, histories: PurchaseHistories) -> Fit:
+        """The parameters. Never raises for want of convergence: `converged` is False and `note` says why."""
+
+    def p_alive(self, parameters: Mapping[str, float], x: Floats, t_x: Floats, T: Floats) -> Floats:
+        """P(alive at T | x, t_x, T), shape (n,)."""
+
+    def expected_transactions(
+        self, parameters: Mapping[str, float], horizon: Floats, x: Floats, t_x: Floats, T: Floats
+    ) -> Floats:
+        """E[transactions in (T, T + h] | x, t_x, T] for each h of `horizon` (k,), shape (n, k).
+
+        P(alive) is already inside: never multiply by it.
+        """
+
+    def unconditional_expectation(self, parameters: Mapping[str, float], t: Floats) -> Floats:
+        """E[X(t)]: repeat transactions of a new customer in the first t, shape of `t`."""
+
+
+class TransactionModel(Forecaster, Protocol):
+    """A probability model of when customers buy, fitted by maximum likelihood."""
+
+    @property
+    def knows_p_alive(self) -> bool:
+        """Whether its P(alive) may be published (BG/NBD's is 1 for everybody without a repeat purchase)."""
+
+    def log_likelihood(self, parameters: Mapping[str, float], histories: PurchaseHistories) -> float:
+        """Sum over customers of the log-likelihood of (x, t_x, T), undivided, in the histories' unit."""

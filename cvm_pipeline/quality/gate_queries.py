@@ -1,0 +1,289 @@
+"""The gate's facts, one query each: what no check of a single column can see.
+
+Belongs here: reconciliation with the facts, comparisons with the earlier snapshot, model sanity, each as SQL that ends in one
+row (value, actual, expected), and where a count can be pointed at, the SQL of the rows behind it.
+Not here: thresholds (`expectations/gate_fact.json`), running the queries (`gate_facts.py`).
+
+Sums and reconciliations are computed by the engine in exact decimals: a column sum over Decimal objects takes minutes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from cvm_pipeline.domain.contracts import TABLES, Column, Table
+from cvm_pipeline.quality.fact_query import FactQuery, difference, none_of, ratio
+
+# Common table expressions that every query starts with. {candidate}, {pii}, {marts} and {earlier} are qualified names.
+PREAMBLE = """
+with day as (select $as_of_date::date as today, $memory_date::date as memory_date),
+history as (select * from {candidate}.customer_value_history where as_of_date = $as_of_date),
+newest as (select * from {candidate}.customer_value),
+facts as (select * from {marts}.fct_customer_snapshot where as_of_date = $as_of_date),
+membership as (select * from {candidate}.segment_membership where as_of_date = $as_of_date),
+summary as (select * from {candidate}.segment_summary where as_of_date = $as_of_date),
+curve as (select * from {candidate}.pareto_curve where as_of_date = $as_of_date),
+card as (select * from {candidate}.clv_model_card where as_of_date = $as_of_date and cut_date = 'all'),
+sales as (select * from {marts}.fct_orders where not is_return and customer_id is not null
+  and ordered_date <= $as_of_date and (void_date is null or void_date > ordered_date)),
+taken_back as (select * from {marts}.fct_return_allocations where customer_id is not null and returned_date <= $as_of_date),
+unmatched as (select * from {marts}.fct_unmatched_returns where returned_date <= $as_of_date),
+earlier as (select * from {earlier} where as_of_date = (select max(as_of_date) from {earlier} where as_of_date < $as_of_date)),
+memory as (select * from {earlier} where as_of_date = $memory_date),
+pace as (select sum(transactions) as transactions, sum(transactions_12m) as transactions_12m, sum(net_sales) as net_sales,
+  sum(net_sales_12m) as net_sales_12m, greatest(date_diff('day', min(first_order_date), $as_of_date::date) + 1, 1) / 365.25 as years
+  from facts where flag is null),
+"""
+
+_PASSED_THROUGH = (
+    "transactions", "frequency", "recency", '"T"', "monetary_value", "days_since_last", "gap_median", "gap_limit",
+    "first_order_date", "last_order_date", "revenue_total", "revenue_12m", "margin_total", "margin_12m",
+)  # fmt: skip
+_SUMMED = ("revenue_12m", "margin_12m", "clv", "total_value")
+_IN_WINDOW = "> $as_of_date::date - interval 12 month"
+# What the contract says that the dictionary holds; a null is no word, and none of these holds a quote.
+_DECLARED = ", ".join(f"('{table.name}', '{column.name}')" for table in TABLES for column in table.columns)
+
+CUSTOMERS = (
+    none_of(
+        "customers_missing", "Customers of the facts that have no row in the snapshot",
+        "select customer_id from facts anti join history using (customer_id)",
+    ),
+    none_of(
+        "customers_extra", "Customers of the snapshot that the facts don't know",
+        "select customer_id from history anti join facts using (customer_id)",
+    ),
+    none_of(
+        "customers_repeated", "Customers that stand in the snapshot more than once",
+        "select customer_id, count(*) as times from history group by customer_id having count(*) > 1",
+    ),
+    none_of(
+        "customer_table_differs", "Customers in one only of customer and customer_value",
+        """select customer_id, 'customer_value' as only_in from newest anti join {candidate}.customer using (customer_id)
+        union all select customer_id, 'customer' from {candidate}.customer anti join newest using (customer_id)""",
+    ),
+    none_of(
+        "pii_of_unknown_customers", "Rows of customer_pii without a customer",
+        "select customer_id from {pii}.customer_pii anti join {candidate}.customer using (customer_id)",
+    ),
+    FactQuery(
+        "snapshots_in_customer_value", "Different snapshot dates in customer_value",
+        "select count(distinct as_of_date), string_agg(distinct as_of_date::varchar, ', '), '1 snapshot' from newest",
+        low=1, high=1,
+    ),
+    FactQuery(
+        "newest_snapshot_days_behind", "Days by which customer_value is older than this snapshot",
+        """select greatest(date_diff('day', max(as_of_date), $as_of_date::date), 0), max(as_of_date)::varchar,
+        'at least ' || $as_of_date::varchar from newest""",
+        low=0, high=0,
+    ),
+    none_of(
+        "customer_value_differs_from_history", "Rows of customer_value that differ from its own snapshot in the history",
+        """select customer_id from newest n anti join history h on h.customer_id = n.customer_id
+          and h.value_tier is not distinct from n.value_tier and h.lifecycle_stage is not distinct from n.lifecycle_stage
+          and h.total_value is not distinct from n.total_value and h.clv is not distinct from n.clv
+          and h.p_alive is not distinct from n.p_alive and h.revenue_total is not distinct from n.revenue_total""",
+        nullable_unless="(select max(as_of_date) from newest) = $as_of_date",
+    ),
+    ratio(
+        "customers_against_earlier", "Customers over those of the newest snapshot of an earlier date",
+        "select count(*) from history", "select count(*) from earlier",
+    ),
+)  # fmt: skip
+
+MONEY_FACTS = (
+    difference(
+        "revenue_difference", "Net revenue of the snapshot less that of the orders, returns and unmatched returns",
+        "select sum(revenue_total) from history",
+        """select coalesce((select sum(amount) from sales), 0) - coalesce((select sum(amount) from taken_back), 0)
+        - coalesce((select sum(amount) from unmatched), 0)""",
+    ),
+    difference(
+        "revenue_12m_difference", "The same for the last 12 months, each event on its own day",
+        "select sum(revenue_12m) from history",
+        f"""select coalesce((select sum(amount) from sales where ordered_date {_IN_WINDOW}), 0)
+        - coalesce((select sum(amount) from taken_back where returned_date {_IN_WINDOW}), 0)
+        - coalesce((select sum(amount) from unmatched where returned_date {_IN_WINDOW}), 0)""",
+    ),
+    difference(
+        "unmatched_return_difference", "Unmatched returns published less those of the facts",
+        "select sum(amount) from {candidate}.unmatched_return",
+        """select sum(amount) from {marts}.fct_unmatched_returns
+        where returned_date <= (select max(as_of_date) from newest)""",
+    ),
+    none_of(
+        "measures_that_differ_from_facts", "Customers with a measure that is not the one in fct_customer_snapshot",
+        "select h.customer_id from history h join facts f using (customer_id) where "
+        + " or ".join(f"h.{name} is distinct from f.{name}" for name in _PASSED_THROUGH),
+    ),
+    none_of(
+        "value_parts_that_do_not_add_up", "Customers whose total_value or existing_value is not the sum of its parts",
+        """select customer_id, total_value, potential_value, influence_value, influence_passed, existing_value, margin_total
+        from history where existing_value <> margin_total or total_value <> coalesce(potential_value, 0)
+          + coalesce(influence_value, 0) - coalesce(influence_passed, 0)""",
+    ),
+    none_of(
+        "ingest_counts_that_do_not_add_up", "Files where rows read are not those accepted, quarantined, duplicate ... together",
+        """select source, file, rows_read, rows_accepted, rows_quarantined, rows_duplicate, rows_filtered, rows_superseded
+        from {candidate}.ingest_audit where rows_read <>
+          rows_accepted + rows_quarantined + rows_duplicate + rows_filtered + rows_superseded""",
+    ),
+)  # fmt: skip
+
+SEGMENTS = (
+    none_of(
+        "membership_that_differs", "Memberships that are not what the customer's own row says, missing ones included",
+        """select coalesce(s.customer_id, m.customer_id) as customer_id, coalesce(s.scheme, m.scheme) as scheme,
+          s.segment as in_history, m.segment as in_membership
+        from (select customer_id, unnest(['tier', 'stage', 'rfm', 'type']) as scheme,
+                unnest([value_tier, lifecycle_stage, rfm_segment, customer_type]) as segment from history) s
+        full join (select customer_id, scheme, segment from membership where scheme in ('tier', 'stage', 'rfm', 'type')) m
+          on m.customer_id = s.customer_id and m.scheme = s.scheme
+        where s.customer_id is null or (s.segment is not null and m.segment is distinct from s.segment)""",
+    ),
+    none_of(
+        "segments_that_do_not_reconcile", "Segments whose customers in the summary are not those of the membership",
+        """select coalesce(s.scheme, m.scheme) as scheme, coalesce(s.segment, m.segment) as segment,
+          s.customers as in_summary, m.customers as in_membership
+        from summary s full join (select scheme, segment, count(*) as customers from membership
+          join history using (customer_id) where not is_excluded group by all) m
+          on m.scheme = s.scheme and m.segment = s.segment
+        where s.customers is distinct from m.customers""",
+    ),
+    none_of(
+        "segment_sums_that_do_not_reconcile", "Segments whose money in the summary is not the sum over their customers",
+        "select s.scheme, s.segment, "
+        + ", ".join(f"s.{name} as {name}_in_summary, m.{name} as {name}_of_customers" for name in _SUMMED)
+        + " from summary s join (select scheme, segment, "
+        + ", ".join(f"sum(coalesce({name}, 0)) as {name}" for name in _SUMMED)
+        + """ from membership join history using (customer_id) where not is_excluded group by all) m
+          on m.scheme = s.scheme and m.segment = s.segment where """
+        + " or ".join(f"s.{name} <> m.{name}" for name in _SUMMED),
+    ),
+    none_of(
+        "pareto_curve_falls", "Percentiles at which the cumulated share falls",
+        """select customer_percentile, cumulative_value_share from curve
+        qualify cumulative_value_share < lag(cumulative_value_share) over (order by customer_percentile) - 1e-9""",
+    ),
+    FactQuery(
+        "pareto_curve_end", "Share of value held by all customers; null where nobody has any",
+        """select case when (select count(*) from history where total_value > 0 and not is_excluded) > 0
+          then coalesce(max(cumulative_value_share) filter (where customer_percentile = 100), 0) end,
+          max(cumulative_value_share) filter (where customer_percentile = 100)::varchar, '1' from curve""",
+        type="double", nullable=True,
+    ),
+    FactQuery(
+        "value_ranks_missing", "Ranks of 1 .. n that nobody holds",
+        """select count(*) - count(distinct value_rank) filter (where value_rank <= (select count(*) from history)),
+        count(distinct value_rank)::varchar || ' ranks', count(*)::varchar || ' ranks' from history""",
+        low=0, high=0,
+    ),
+)  # fmt: skip
+
+HISTORY = (
+    none_of(
+        "purchase_histories_impossible", "Customers whose dates, frequency, recency and T contradict each other",
+        """select customer_id, transactions, frequency, recency, "T", days_since_last, monetary_value from history where case
+          when transactions = 0 then frequency <> 0 or monetary_value <> 0 or coalesce(recency, "T", days_since_last) is not null
+            or coalesce(first_order_date, last_order_date) is not null
+          else recency is null or "T" is null or days_since_last is null or first_order_date is null or last_order_date is null
+            or frequency <> transactions - 1 or recency > "T" or recency < frequency or (recency = 0) <> (frequency = 0)
+            or (frequency = 0 and monetary_value <> 0) or days_since_last <> "T" - recency
+            or recency <> date_diff('day', first_order_date, last_order_date)
+            or "T" <> date_diff('day', first_order_date, as_of_date) end""",
+    ),
+    none_of(
+        "prospects_misplaced", "Customers whose tier D, stage prospect, scores and purchases contradict each other",
+        """select customer_id, transactions, value_tier, lifecycle_stage, rfm_cell from history where
+          (transactions = 0) <> (value_tier = 'D') or (transactions = 0) <> (lifecycle_stage = 'prospect')
+          or (transactions = 0 and coalesce(rfm_cell, rfm_segment) is not null)""",
+    ),
+    none_of(
+        "scores_without_their_cell", "Customers whose rfm_cell is not their three scores, or has no name",
+        """select customer_id, r_score, f_score, m_score, rfm_cell, rfm_segment from history where
+          rfm_cell is distinct from r_score::varchar || f_score::varchar || m_score::varchar
+          or (rfm_cell is null) <> (rfm_segment is null)""",
+    ),
+    none_of(
+        "previous_states_that_differ", "Customers whose previous tier or stage is not the one published then",
+        """select h.customer_id, h.previous_tier, m.value_tier as tier_then, h.previous_stage, m.lifecycle_stage as stage_then
+        from history h left join memory m using (customer_id)
+        where h.previous_tier is distinct from m.value_tier or h.previous_stage is distinct from m.lifecycle_stage""",
+    ),
+    # No bound of the contract: a changed rule is a genuine cause, so that its check is relative.
+    replace(
+        none_of(
+            "stage_transitions_forbidden", "Customers who left lost, or became new again, without a purchase or corrected data",
+            """select h.customer_id, m.lifecycle_stage as stage_then, h.lifecycle_stage, m.last_order_date as last_order_then,
+              h.last_order_date
+            from history h join memory m using (customer_id) where h.first_order_date = m.first_order_date and (
+              (m.lifecycle_stage = 'lost' and h.lifecycle_stage <> 'lost' and h.transactions = m.transactions
+                and h.last_order_date = m.last_order_date)
+              or (h.lifecycle_stage = 'new' and m.lifecycle_stage not in ('new', 'prospect')))""",
+        ),
+        low=None, high=None,
+    ),
+    none_of(
+        "dictionary_differs", "Columns in one only of the contract and data_dictionary",
+        f"""select coalesce(d."table", c."table") as "table", coalesce(d."column", c."column") as "column"
+        from {{candidate}}.data_dictionary d full join (values {_DECLARED}) c("table", "column")
+          on c."table" = d."table" and c."column" = d."column" where c."table" is null or d."table" is null""",
+    ),
+)  # fmt: skip
+
+MODEL = (
+    FactQuery(
+        "champions", "Models named champion", """select count(*), coalesce(string_agg(model, ', '), 'none'), '1 model' from card
+        where metric = 'is_champion' and value = 1""", low=1, high=1,
+    ),
+    FactQuery(
+        "models_that_give_p_alive", "Models that give p_alive",
+        """select count(*), coalesce(string_agg(model, ', '), 'none'), '1 model' from card
+        where metric = 'gives_p_alive' and value = 1""", low=1, high=1,
+    ),
+    none_of(
+        "champions_unsound", "Champions that neither converged nor are a fallback with its reason",
+        """select model from card where metric = 'is_champion' and value = 1
+          and model not in (select model from card where metric = 'converged' and value = 1)
+          and model not in (select model from card where metric = 'fallback' and value = 1 and trim(coalesce(note, '')) <> '')""",
+    ),
+    none_of(
+        "buyers_without_value", "Customers with a purchase, not excluded, that the model left without an answer",
+        """select customer_id, transactions, p_alive, expected_transactions_12m, clv from history
+        where transactions > 0 and not is_excluded and (p_alive is null or expected_transactions_12m is null
+          or expected_spend is null or clv is null or clv_12m is null or clv_36m is null or clv_model is null)""",
+    ),
+    none_of(
+        "intervals_reversed", "Customers with clv_low above clv_high, or one of them only",
+        """select customer_id, clv_low, clv, clv_high from history
+        where clv_low > clv_high or (clv_low is null) <> (clv_high is null)""",
+    ),
+    ratio(
+        "expected_transactions_against_past",
+        "Expected transactions of the next 12 months over the base's own yearly pace: the last 12 months or all its years",
+        "select sum(expected_transactions_12m) from history where not is_excluded",
+        "select greatest(transactions_12m / least(years, 1), transactions / years) from pace",
+    ),
+    ratio(
+        "clv_12m_against_past", "clv of the next 12 months over the base's own yearly net sales, likewise",
+        "select sum(clv_12m) from history where not is_excluded",
+        "select greatest(net_sales_12m / least(years, 1), net_sales / years) from pace",
+    ),
+    ratio(
+        "clv_against_earlier", "clv of all customers over that of the newest snapshot of an earlier date",
+        "select sum(clv) from history where not is_excluded", "select sum(clv) from earlier where not is_excluded",
+        must_block=False,
+    ),
+)  # fmt: skip
+
+FACTS: tuple[FactQuery, ...] = (*CUSTOMERS, *MONEY_FACTS, *SEGMENTS, *HISTORY, *MODEL)
+
+GATE_FACT = Table(
+    "gate_fact", "One row: the facts of one candidate, a column each.", ("as_of_date",), "snapshot",
+    (
+        Column("as_of_date", "date", "Snapshot that was judged"),
+        # Nullable to the suite, since FactTable itself refuses a null where there must be none.
+        *(Column(fact.name, fact.type, fact.meaning, nullable=True, low=fact.low, high=fact.high) for fact in FACTS),
+    ),
+    schema="work",
+)  # fmt: skip

@@ -1,0 +1,105 @@
+"""What stands, in a few figures: for the end of a run and for `cvm status`.
+
+Belongs here: small reads of the published file. Not here: how they are shown (`cli/`).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import date
+from decimal import Decimal
+from typing import Any
+
+from cvm_pipeline.config.home import Home
+from cvm_pipeline.warehouse.versions import open_standing
+
+
+@dataclass(frozen=True)
+class SegmentRow:
+    """One row of segment_summary, as far as it is told."""
+
+    segment: str
+    customers: int
+    share: float
+    clv: Decimal
+    avg_p_alive: float | None
+
+
+@dataclass(frozen=True)
+class Newest:
+    """The newest published snapshot."""
+
+    as_of_date: date
+    publication_id: str
+    customers: int
+    clv: Decimal
+    model: str
+    segments: dict[str, list[SegmentRow]]
+
+
+def newest_snapshot(home: Home) -> Newest | None:
+    """The newest snapshot that readers see; None before the first publication."""
+    with open_standing(home) as con:
+        if con is None:
+            return None
+        as_of, publication_id = con.execute(
+            "select as_of_date, publication_id from cvm.current_publication"
+        ).fetchall()[0]
+        customers, clv = con.execute("select count(*), coalesce(sum(clv), 0) from cvm.customer_value").fetchall()[0]
+        models = con.execute(
+            "select model from cvm.clv_model_card where as_of_date = ? and metric = 'gives_p_alive' and value = 1",
+            [as_of],
+        ).fetchall()
+        rows = con.execute(
+            """select scheme, segment, customers, share, clv, avg_p_alive from cvm.segment_summary
+               where as_of_date = ? order by scheme, segment""",
+            [as_of],
+        ).fetchall()
+    segments: dict[str, list[SegmentRow]] = {"tier": [], "stage": []}
+    for scheme, *row in rows:
+        segments.setdefault(scheme, []).append(SegmentRow(*row))
+    return Newest(as_of, publication_id, customers, clv, models[0][0] if models else "none", segments)
+
+
+def publications(home: Home) -> list[dict[str, Any]]:
+    """Every row of `publication`, newest first."""
+    with open_standing(home) as con:
+        if con is None:
+            return []
+        cursor = con.execute(
+            """select publication_id, as_of_date, data_through, published_at, gate_summary, rows_by_table, code_version
+               from cvm.publication order by published_at desc"""
+        )
+        names = [column[0] for column in cursor.description or []]
+        return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def stale_snapshots(home: Home) -> list[date]:
+    """Snapshots built before an earlier one of the history was last rewritten: what they remember is out of date."""
+    with open_standing(home) as con:
+        if con is None:
+            return []
+        rows = con.execute("""
+            with written as (
+                select h.as_of_date, max(p.published_at) as at
+                from (select distinct as_of_date, publication_id from cvm.customer_value_history) h
+                join cvm.publication p using (publication_id) group by h.as_of_date
+            )
+            select distinct later.as_of_date from written later
+            join written earlier on earlier.as_of_date < later.as_of_date and earlier.at > later.at order by 1
+        """).fetchall()
+    return [row[0] for row in rows]
+
+
+def quarantine_reasons(home: Home) -> list[dict[str, Any]]:
+    """From the published audit: rows read and refused by source."""
+    with open_standing(home) as con:
+        if con is None:
+            return []
+        rows = con.execute("""
+            select source, sum(rows_read), sum(rows_accepted), sum(rows_quarantined), sum(rows_duplicate),
+                   sum(rows_filtered), sum(rows_superseded), count(*)
+            from cvm.ingest_audit group by source order by source
+        """).fetchall()
+    names = ("source", "read", "accepted", "quarantined", "duplicate", "filtered", "superseded", "files")
+    return [dict(zip(names, (row[0], *map(int, row[1:])), strict=True)) for row in rows]

@@ -1,0 +1,29 @@
+{#
+  What a run may set, read from the environment: changed --vars would force a full parse, changed environment does not.
+  Only for use inside a model's body: dbt keeps what a config or a yml says with the manifest.
+#}
+
+{# The day by whose end everything in a snapshot was known. The default is only for parsing: it gives an empty snapshot. #}
+{% macro as_of_date() -%}
+    cast('{{ env_var("CVM_AS_OF_DATE", "1970-01-01") }}' as date)
+{%- endmacro %}
+
+{# The same day of the month so many months before the snapshot, or that month's last day. #}
+{% macro months_before_as_of(months) -%}
+    cast({{ dbt.dateadd("month", -months, as_of_date()) }} as date)
+{%- endmacro %}
+
+{# Share of an amount that is margin where no cost was given. #}
+{% macro margin_rate() -%}
+    cast('{{ env_var("CVM_MARGIN_RATE", "1.0") }}' as decimal(9, 8))
+{%- endmacro %}
+
+{# How many gaps of its own a customer needs to weigh as much as the base. #}
+{% macro gap_prior() -%}
+    cast('{{ env_var("CVM_GAP_PRIOR", "3") }}' as double)
+{%- endmacro %}
+
+{# The base's median gap in days where the base has no gap at all. #}
+{% macro default_gap() -%}
+    cast('{{ env_var("CVM_DEFAULT_GAP", "90") }}' as double)
+{%- endmacro %}

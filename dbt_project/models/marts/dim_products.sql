@@ -1,0 +1,7 @@
+with products as (
+
+    select * from {{ ref('int_products') }}
+
+)
+
+select * from products

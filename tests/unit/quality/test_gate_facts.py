@@ -1,0 +1,165 @@
+"""The gate's facts on a small sound candidate, and on the same candidate broken in one way at a time."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pytest
+from small_candidate import AS_OF, EARLIER, NAMES
+
+from cvm_pipeline.quality.gate_facts import Fact, compute, judge
+from cvm_pipeline.quality.gate_queries import FACTS
+from cvm_pipeline.quality.results import QualityReport
+from cvm_pipeline.quality.suite import load_suites
+
+SUITE = load_suites(Path(__file__).parents[3] / "expectations")["gate_fact"]
+PARAMETERS = {"min_customers_share": 0.9}
+HISTORY = "cand.cvm.customer_value_history"
+OF_ALICE = "where customer_id = 'alice' and as_of_date = '2024-06-30'"
+
+
+def judged(con: duckdb.DuckDBPyConnection) -> QualityReport:
+    return judge(compute(con, NAMES, AS_OF), AS_OF, SUITE, PARAMETERS)
+
+
+def failed(con: duckdb.DuckDBPyConnection) -> set[str]:
+    return {result.name for result in judged(con).failures()}
+
+
+def test_a_sound_candidate_passes_every_check(candidate: duckdb.DuckDBPyConnection) -> None:
+    report = judged(candidate)
+    assert [(result.name, result.observed) for result in report.failures()] == []
+    assert len(report.results) == len(SUITE.checks)
+
+
+BROKEN = {
+    "every_customer_of_the_facts_is_there": f"delete from {HISTORY} {OF_ALICE}",
+    "no_customer_is_made_up": f"update {HISTORY} set customer_id = 'mallory' {OF_ALICE}",
+    "every_customer_is_there_once": f"insert into {HISTORY} select * from {HISTORY} {OF_ALICE}",
+    "customer_holds_the_same_customers_as_customer_value": "delete from cand.cvm.customer where customer_id = 'pam'",
+    "personal_data_belongs_to_known_customers": "update pii.cvm_pii.customer_pii set customer_id = 'nobody'",
+    "customer_value_holds_one_snapshot": "update cand.cvm.customer_value set as_of_date = '2024-07-31' "
+    "where customer_id = 'pam'",
+    "customer_value_is_not_behind_this_snapshot": "update cand.cvm.customer_value set as_of_date = '2024-05-31'",
+    "customer_value_equals_its_own_snapshot": "update cand.cvm.customer_value set value_tier = 'C' where customer_id = 'bob'",
+    "revenue_reconciles_with_the_orders": f"update {HISTORY} set revenue_total = revenue_total + 0.0001 {OF_ALICE}",
+    "revenue_of_12_months_reconciles_with_the_orders": f"update {HISTORY} set revenue_12m = 149 {OF_ALICE}",
+    "unmatched_returns_reconcile_with_the_facts": "delete from cand.cvm.unmatched_return",
+    "measures_are_those_of_the_facts": f"update {HISTORY} set gap_limit = 401 {OF_ALICE}",
+    "value_is_the_sum_of_its_parts": f"update {HISTORY} set total_value = 31 {OF_ALICE}",
+    "every_row_read_is_accounted_for": "update cand.cvm.ingest_audit set rows_read = 11",
+    "membership_says_what_customer_value_says": "delete from cand.cvm.segment_membership "
+    "where scheme = 'tier' and customer_id = 'bob'",
+    "segment_customers_reconcile_with_membership": "update cand.cvm.segment_summary set customers = 2 where segment = 'A'",
+    "segment_money_reconciles_with_the_customers": "update cand.cvm.segment_summary set clv = clv + .01 where segment = 'A'",
+    "pareto_curve_never_falls": "update cand.cvm.pareto_curve set cumulative_value_share = 1.1 where customer_percentile = 33",
+    "pareto_curve_ends_at_1": "update cand.cvm.pareto_curve set cumulative_value_share = .99 where customer_percentile = 100",
+    "value_ranks_run_from_1_to_n": f"update {HISTORY} set value_rank = 2 {OF_ALICE}",
+    "purchase_histories_are_possible": f"update {HISTORY} set recency = 173 {OF_ALICE}",
+    "prospects_are_exactly_those_who_never_bought": f"update {HISTORY} set value_tier = 'D' {OF_ALICE}",
+    "rfm_cells_are_their_scores": f"update {HISTORY} set rfm_cell = '554' {OF_ALICE}",
+    "previous_states_are_those_published_then": f"update {HISTORY} set previous_stage = 'mature' {OF_ALICE}",
+    "no_stage_was_left_without_cause": f"update {HISTORY} set lifecycle_stage = 'lost' "
+    "where customer_id = 'alice' and as_of_date = '2024-05-31'",
+    "the_dictionary_equals_the_contract": "delete from cand.cvm.data_dictionary where \"column\" = 'clv'",
+    "there_is_exactly_one_champion": "update cand.cvm.clv_model_card set value = 1",
+    "exactly_one_model_gives_p_alive": "delete from cand.cvm.clv_model_card where metric = 'gives_p_alive'",
+    "the_champion_converged_or_says_why_not": "update cand.cvm.clv_model_card set value = 0 where metric = 'converged'",
+    "every_buyer_has_a_value": f"update {HISTORY} set p_alive = null {OF_ALICE}",
+    "intervals_are_the_right_way_round": f"update {HISTORY} set clv_low = 91 {OF_ALICE}",
+    "customers_did_not_drop": f"delete from {HISTORY} {OF_ALICE}",
+    "customers_did_not_double": f"delete from {HISTORY} where as_of_date = '2024-05-31' and customer_id in ('bob', 'pam')",
+    "expected_transactions_are_not_absurd": f"update {HISTORY} set expected_transactions_12m = 500 {OF_ALICE}",
+    "expected_transactions_are_like_the_past": f"update {HISTORY} set expected_transactions_12m = 30 {OF_ALICE}",
+    "expected_transactions_against_past_is_finite": f"update {HISTORY} set expected_transactions_12m = 'nan' {OF_ALICE}",
+    "clv_is_not_absurd": f"update {HISTORY} set clv_12m = 50000 {OF_ALICE}",
+    "clv_is_like_the_past": f"update {HISTORY} set clv_12m = 3000 {OF_ALICE}",
+    "clv_moved_little_since_the_earlier_snapshot": f"update {HISTORY} set clv = 85 {OF_ALICE}",
+}
+
+
+@pytest.mark.parametrize("check", BROKEN)
+def test_a_candidate_broken_in_one_way_fails_the_check_of_it(candidate: duckdb.DuckDBPyConnection, check: str) -> None:
+    candidate.execute(BROKEN[check])
+    alone = replace(SUITE, checks=tuple(each for each in SUITE.checks if each.name == check))
+    report = judge(compute(candidate, NAMES, AS_OF), AS_OF, alone, PARAMETERS)
+    assert [(result.name, result.success) for result in report.results] == [(check, False)]
+
+
+def test_every_check_is_broken_once_above() -> None:
+    said = {
+        "the_facts_are_there", "as_of_date_is_unique", "as_of_date_is_never_null", "customers_against_earlier_is_finite",
+        "pareto_curve_end_is_finite", "clv_12m_against_past_is_finite", "clv_against_earlier_is_finite",
+    }  # fmt: skip
+    assert {check.name for check in SUITE.checks} - said == set(BROKEN)
+
+
+def test_a_failing_fact_shows_what_was_compared_and_the_rows(candidate: duckdb.DuckDBPyConnection) -> None:
+    candidate.execute(f"delete from {HISTORY} {OF_ALICE}")
+    found = {result.name: result for result in judged(candidate).failures()}
+    assert found["every_customer_of_the_facts_is_there"].failing_rows == [{"customer_id": "alice"}]
+    assert found["every_customer_of_the_facts_is_there"].unexpected_count == 1
+    assert found["revenue_reconciles_with_the_orders"].observed == "-150 (35.0000, expected 185.0000)"
+    assert found["customers_did_not_drop"].observed == "0.666667 (2.0, against 3.0)"
+    json.dumps([result.to_json() for result in found.values()], allow_nan=False)
+
+
+def test_the_first_snapshot_has_nothing_to_compare_with(candidate: duckdb.DuckDBPyConnection) -> None:
+    candidate.execute(f"delete from {HISTORY} where as_of_date = '2024-05-31'")
+    candidate.execute(f"update {HISTORY} set previous_tier = null, previous_stage = null")
+    facts = compute(candidate, replace(NAMES, memory_date=None), AS_OF)
+    assert [fact.name for fact in facts if fact.value is None] == ["customers_against_earlier", "clv_against_earlier"]
+    assert not judge(facts, AS_OF, SUITE, PARAMETERS).failures()
+
+
+def test_memory_without_an_earlier_snapshot_fails(candidate: duckdb.DuckDBPyConnection) -> None:
+    facts = compute(candidate, replace(NAMES, memory_date=None), AS_OF)
+    names = {result.name for result in judge(facts, AS_OF, SUITE, PARAMETERS).blocking_failures()}
+    assert names == {"previous_states_are_those_published_then"}
+
+
+def test_an_old_snapshot_is_judged_beside_a_newer_customer_value(candidate: duckdb.DuckDBPyConnection) -> None:
+    facts = {fact.name: fact for fact in compute(candidate, NAMES, EARLIER)}
+    assert facts["customer_value_differs_from_history"].value is None
+    assert facts["newest_snapshot_days_behind"].value == 0
+
+
+def test_leaving_lost_by_a_purchase_is_allowed(candidate: duckdb.DuckDBPyConnection) -> None:
+    candidate.execute(
+        f"""update {HISTORY} set lifecycle_stage = 'lost', transactions = 1, last_order_date = '2024-01-10'
+        where customer_id = 'alice' and as_of_date = '2024-05-31'"""
+    )
+    candidate.execute(f"update {HISTORY} set lifecycle_stage = 'reactivated' {OF_ALICE}")
+    assert "no_stage_was_left_without_cause" not in failed(candidate)
+
+
+def test_a_fallback_with_its_reason_is_a_sound_champion(candidate: duckdb.DuckDBPyConnection) -> None:
+    candidate.execute(
+        """update cand.cvm.clv_model_card set metric = 'fallback', note = 'fewer than 50 repeat customers'
+        where metric = 'converged'"""
+    )
+    assert "the_champion_converged_or_says_why_not" not in failed(candidate)
+
+
+def test_a_fact_that_is_null_where_it_must_not_be_fails(candidate: duckdb.DuckDBPyConnection) -> None:
+    facts = [Fact(fact.name, None, "none", "none") for fact in FACTS]
+    report = judge(facts, AS_OF, SUITE, PARAMETERS)
+    nullable = {fact.name for fact in FACTS if fact.nullable}
+    judged_columns = {result.column for result in report.results if result.success}
+    assert judged_columns == nullable | {"", "as_of_date"}
+    assert "is null" in report.blocking_failures()[0].observed
+
+
+def test_a_fact_that_was_not_computed_fails(candidate: duckdb.DuckDBPyConnection) -> None:
+    facts = [fact for fact in compute(candidate, NAMES, AS_OF) if fact.name != "revenue_difference"]
+    blocking = judge(facts, AS_OF, SUITE, PARAMETERS).blocking_failures()
+    assert [result.name for result in blocking] == ["revenue_reconciles_with_the_orders"]
+
+
+def test_a_threshold_from_the_configuration_that_is_not_given_fails(candidate: duckdb.DuckDBPyConnection) -> None:
+    report = judge(compute(candidate, NAMES, AS_OF), AS_OF, SUITE, {})
+    assert [result.name for result in report.blocking_failures()] == ["customers_did_not_drop"]
+    assert not report.blocking_failures()[0].relative

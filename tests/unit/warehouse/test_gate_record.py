@@ -1,0 +1,46 @@
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, datetime
+
+import pytest
+from warehouse_sample import AS_OF, checks, publication_id
+
+from cvm_pipeline.config.home import Home
+from cvm_pipeline.warehouse.errors import WarehouseError
+from cvm_pipeline.warehouse.gate_record import GateRecord, newest_record, read_record, write_record
+
+RECORD = GateRecord(publication_id(1), AS_OF, "hash", True, checks(), datetime(2026, 11, 22, tzinfo=UTC), "run-1")
+
+
+def test_a_record_comes_back_as_it_was_written(home: Home) -> None:
+    path = write_record(home, RECORD)
+    assert read_record(home, publication_id(1)) == RECORD
+    assert path == home.gate / f"{publication_id(1)}.json"
+    assert [found.name for found in home.gate.iterdir()] == [path.name]
+
+
+def test_there_is_no_record_of_a_candidate_that_was_not_judged(home: Home) -> None:
+    assert read_record(home, publication_id(1)) is None
+    assert newest_record(home) is None
+
+
+def test_the_newest_record_is_that_of_the_newest_candidate(home: Home) -> None:
+    write_record(home, replace(RECORD, publication_id=publication_id(2), passed=False))
+    write_record(home, RECORD)
+    newest = newest_record(home)
+    assert newest is not None and newest.publication_id == publication_id(2) and not newest.passed
+
+
+def test_a_record_that_cannot_be_read_is_an_error_that_names_it(home: Home) -> None:
+    path = write_record(home, RECORD)
+    path.write_text('{"passed": true}')
+    with pytest.raises(WarehouseError, match=rf"{path.name} is no gate record"):
+        read_record(home, publication_id(1))
+
+
+def test_an_instant_without_zone_and_an_id_that_is_a_path_are_refused(home: Home) -> None:
+    with pytest.raises(ValueError, match="zone"):
+        write_record(home, replace(RECORD, created_at=datetime(2026, 11, 22)))
+    with pytest.raises(ValueError, match="not a publication id"):
+        read_record(home, "../../etc/passwd")
