@@ -153,7 +153,11 @@ _VALUE_COLUMNS = (
 )  # fmt: skip
 
 CUSTOMER_VALUE = Table(
-    "customer_value", "One row per customer or prospect, at the newest snapshot.", ("customer_id",), "newest", _VALUE_COLUMNS
+    "customer_value",
+    "One row per customer or prospect, at the newest snapshot.",
+    ("customer_id",),
+    "newest",
+    _VALUE_COLUMNS,
 )
 CUSTOMER_VALUE_HISTORY = Table(
     "customer_value_history", "One row per snapshot and customer or prospect.", ("as_of_date", "customer_id"), "snapshot",

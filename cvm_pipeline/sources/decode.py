@@ -1,6 +1,7 @@
 """Bytes of a file, whatever their encoding, as a stream of UTF-8 blocks; or an error that names the byte.
 
-Strict: a byte that the declared encoding can't hold refuses the file, since a silently replaced letter is a lost one.
+Strict: a byte that the declared encoding can't hold refuses the file, since a silently replaced letter is a lost one. So
+does a text that the declared encoding can hold, but that is plainly written in another.
 Not here: lines, columns, rows.
 """
 
@@ -8,6 +9,7 @@ from __future__ import annotations
 
 import codecs
 import gzip
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +18,7 @@ from typing import BinaryIO
 from cvm_pipeline.sources.errors import FileRefused
 
 BLOCK_BYTES = 1 << 24
+_SAMPLE = 1 << 16
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8"),
@@ -24,8 +27,14 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
-# Encodings in which no byte is ever wrong: a UTF-8 file read as one of them is silently garbled.
-_SINGLE_BYTE = {"iso8859-1", "iso8859-15", "cp1252", "latin-1"}
+# GBK's superset reads all that GBK does, and the rare letters that real files hold.
+_SUPERSET = {"gbk": "gb18030", "gb2312": "gb18030", "utf-8-sig": "utf-8"}
+_LATIN = {"iso8859-1", "iso8859-15"}
+_CHINESE = {"gb18030", "big5", "big5hkscs", "cp950"}
+_HIGH = re.compile(rb"[\x80-\xff]")
+# Control characters of Latin-1 that no text holds: Windows' encodings have their quotes and the euro there.
+_C1 = re.compile(rb"[\x80-\x9f]")
+_PAIRS = re.compile(rb"([\x81-\xfe])([\x40-\xfe])")
 
 
 def open_bytes(path: Path, file: str) -> BinaryIO:
@@ -46,19 +55,25 @@ def read_utf8(path: Path, file: str, encoding: str = "utf-8") -> Iterator[bytes]
     """
     declared = _normal_name(file, encoding)
     with open_bytes(path, file) as stream:
-        head = _read(stream, file)
-        actual = next((name for mark, name in _BOMS if head.startswith(mark)), declared)
-        _refuse_misfit(file, head, declared, actual)
+        block = _read(stream, file)
+        marked = next((name for mark, name in _BOMS if block.startswith(mark)), None)
+        actual = marked or _with_byte_order(declared, block)
+        if marked is None and not actual.startswith(("utf-16", "utf-32")):
+            _refuse_wide(file, block[:_SAMPLE], actual)
         decoder = codecs.getincrementaldecoder("utf-8-sig" if actual == "utf-8" else actual)("strict")
-        offset, block = 0, head
+        offset, judged = 0, actual.startswith("utf-")
         while True:
             final = not block
             pending = len(decoder.getstate()[0])
+            if not judged and (first := _HIGH.search(block)):
+                _refuse_misfit(file, block, offset, first.start(), actual)
+                judged = True
+            if actual in _LATIN and (control := _C1.search(block)):
+                raise _wrong_encoding(file, actual, offset + control.start(), block)
             try:
                 text = decoder.decode(block, final)
             except UnicodeDecodeError as error:
-                at = offset - pending + error.start
-                raise _wrong_encoding(file, actual, at, head if offset == 0 else block) from error
+                raise _wrong_encoding(file, actual, offset - pending + error.start, block) from error
             if text:
                 yield text.encode()
             if final:
@@ -71,12 +86,11 @@ def likely_encoding(sample: bytes) -> str | None:
     """The encoding that a sample most likely has, or None where nothing fits."""
     from charset_normalizer import from_bytes
 
-    try:
-        sample[: len(sample) - 3].decode("utf-8")
+    if _is_utf8(sample):
         return "utf-8"
-    except UnicodeDecodeError:
-        best = from_bytes(sample[:65536], cp_isolation=["gb18030", "big5", "utf_16", "shift_jis", "cp1252"]).best()
-        return best.encoding.replace("_", "-") if best else None
+    candidates = ["gb18030", "big5", "utf_16", "utf_16_le", "utf_16_be", "shift_jis", "cp1252"]
+    best = from_bytes(sample[:_SAMPLE], cp_isolation=candidates).best()
+    return best.encoding.replace("_", "-") if best else None
 
 
 def _normal_name(file: str, encoding: str) -> str:
@@ -86,8 +100,15 @@ def _normal_name(file: str, encoding: str) -> str:
         raise FileRefused(
             file, f"the encoding {encoding!r} is unknown", "Declare one such as utf-8 or gb18030"
         ) from error
-    # GBK's superset reads all that GBK does, and the rare letters that real files hold.
-    return {"gbk": "gb18030", "gb2312": "gb18030", "utf-8-sig": "utf-8"}.get(name, name)
+    return _SUPERSET.get(name, name)
+
+
+def _with_byte_order(declared: str, head: bytes) -> str:
+    """Without a mark, 'utf-16' has the order in which the high bytes of plain letters are 0."""
+    if declared != "utf-16":
+        return declared
+    sample = head[:_SAMPLE]
+    return "utf-16-be" if sample[::2].count(0) > sample[1::2].count(0) else "utf-16-le"
 
 
 def _read(stream: BinaryIO, file: str) -> bytes:
@@ -103,26 +124,59 @@ def _read(stream: BinaryIO, file: str) -> bytes:
         ) from error
 
 
-def _refuse_misfit(file: str, head: bytes, declared: str, actual: str) -> None:
-    sample = head[:65536]
-    if actual == declared and not actual.startswith(("utf-16", "utf-32")) and sample.count(0) * 5 > len(sample):
+def _refuse_wide(file: str, sample: bytes, encoding: str) -> None:
+    """Text of two bytes a letter is not text of one, and a stray NUL here and there is not such text."""
+    if sample.count(0) * 5 > len(sample):
+        likely = "utf-16-be" if sample[::2].count(0) > sample[1::2].count(0) else "utf-16-le"
         first = sample.index(0)
         raise FileRefused(
-            file, f"every few bytes are NUL (first at byte {first}): it is not {declared}", "Likely encoding: utf-16-le"
+            file, f"byte {first} is NUL, and every few bytes after it: it is not {encoding}", _declare(likely)
         )
-    if actual in _SINGLE_BYTE and any(byte > 127 for byte in sample):
-        try:
-            sample[: len(sample) - 3].decode("utf-8")
-        except UnicodeDecodeError:
-            return
-        first = next(i for i, byte in enumerate(sample) if byte > 127)
-        if first < len(sample) - 3:
-            raise FileRefused(
-                file, f"declared {declared}, but from byte {first} on it is valid UTF-8", "Likely encoding: utf-8"
-            )
+
+
+def _refuse_misfit(file: str, block: bytes, offset: int, first: int, encoding: str) -> None:
+    """Encodings that can hold nearly any bytes read a file of another without a murmur: it is judged by its looks.
+
+    `block` is the first that holds a byte above 127, at `first`.
+    """
+    high = len(_HIGH.findall(block[first : first + _SAMPLE]))
+    likely = None
+    # A few letters of GB18030 or Big5 may look like UTF-8 by chance (about one pair in seven), a dozen don't.
+    if _is_utf8(block[first : first + _SAMPLE]) and (encoding not in _CHINESE or high >= 12):
+        likely = "utf-8"
+    elif encoding in _CHINESE and high >= 40:
+        likely = _other_chinese(block[first : first + _SAMPLE], encoding)
+    if likely is not None:
+        raise FileRefused(file, f"declared {encoding}, but from byte {offset + first} on it reads as {likely}", _declare(likely))  # fmt: skip
+
+
+def _other_chinese(sample: bytes, encoding: str) -> str | None:
+    """Each of the two Chinese encodings keeps its everyday letters in one range: those of the other one look rare."""
+    pairs = [(pair[1][0], pair[2][0]) for pair in _PAIRS.finditer(sample)]
+    everyday_gb = sum(0xB0 <= lead <= 0xD7 and trail >= 0xA1 or 0xA1 <= lead <= 0xA9 for lead, trail in pairs)
+    everyday_big5 = sum(0xA1 <= lead <= 0xC6 and not 0x7F <= trail <= 0xA0 for lead, trail in pairs)
+    if encoding == "gb18030" and everyday_big5 > 0.9 * len(pairs) and everyday_gb < 0.5 * len(pairs):
+        return "big5"
+    if encoding != "gb18030" and everyday_gb > 0.9 * len(pairs) and everyday_big5 < 0.7 * len(pairs):
+        return "gb18030"
+    return None
+
+
+def _is_utf8(sample: bytes) -> bool:
+    """Whether the sample is UTF-8 as far as it goes: its last letter may be cut."""
+    try:
+        codecs.getincrementaldecoder("utf-8")("strict").decode(sample)
+    except UnicodeDecodeError:
+        return False
+    return True
 
 
 def _wrong_encoding(file: str, encoding: str, at: int, sample: bytes) -> FileRefused:
     likely = likely_encoding(sample)
-    remedy = f"Likely encoding: {likely}; declare it under `read: encoding:`" if likely else "Declare its encoding"
-    return FileRefused(file, f"byte {at} is not valid {encoding}", remedy)
+    return FileRefused(
+        file, f"byte {at} is not valid {encoding}", _declare(likely) if likely else "Declare its encoding"
+    )
+
+
+def _declare(likely: str) -> str:
+    return f"Likely encoding: {likely}; declare it under `read: encoding:`"

@@ -1,23 +1,29 @@
 """Delimited text (CSV, TSV, runs of white space) into columns of text, with the line of each record; bad records apart.
 
-Arrow parses whole blocks at once; only what Arrow can't be trusted with (a quote that never closes, NUL bytes, lines
-beyond all measure) is looked at line by line, so that good rows pay nothing for the bad ones.
+Arrow parses whole blocks at once; only lines that it can't be trusted with (a quote that doesn't close, NUL bytes, lines
+beyond all measure) are looked at one by one, so that good rows pay nothing for the bad ones. What a record is depends on
+the text alone, never on where a block ends.
 Not here: encodings (`decode.py`), what columns mean (`mapping.py`).
 """
 
 from __future__ import annotations
 
+import csv
+import io
 import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from itertools import chain
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.csv as pa_csv
 
-from cvm_pipeline.sources.errors import FileRefused
+from cvm_pipeline.sources.errors import FileRefused, RowsDoNotBalance
 
 RAW_KEPT = 10_000
+_LF, _CR, _NUL = 10, 13, 0
+_GIVE_A_HEADER = "Give `read: {header: false, names: [...]}`, or `skip_rows` where the header stands lower"
 
 
 @dataclass(frozen=True)
@@ -71,271 +77,269 @@ def read_delimited(blocks: Iterator[bytes], dialect: Dialect, file: str) -> Iter
 
     Raises FileRefused where the header can't be read. An empty file gives nothing at all.
     """
-    splitter = _Splitter(dialect)
+    grammar = _Grammar(dialect, file)
     columns: list[str] | None = unique_names(dialect.names) if dialect.names else None
-    to_skip = dialect.skip_rows + (1 if dialect.header else 0)
-    carry, line, final = b"", 1, False
-    old_mac: bool | None = None
-    stream = iter(blocks)
-    while not final:
-        block = next(stream, None)
-        final = block is None
-        if old_mac is None:
-            old_mac = block is not None and b"\r" in block and b"\n" not in block
-        buffer = carry + ((block or b"").replace(b"\r", b"\n") if old_mac else block or b"")
+    if columns is None and not dialect.header:
+        raise FileRefused(file, "has no header, and no names are given", _GIVE_A_HEADER)
+    to_skip, header_due = dialect.skip_rows, dialect.header
+    carry, line = b"", 1
+    splitter: _Splitter | None = None
+    for block, final in _with_last(_with_line_feeds(blocks, dialect.max_record_bytes)):
+        buffer = carry + block
         if final and buffer and not buffer.endswith(b"\n"):
             buffer += b"\n"
         while to_skip and b"\n" in buffer:
-            row, _, rest = buffer.partition(b"\n")
-            if to_skip == 1 and dialect.header:
-                row, rest = _whole_header(row, rest, dialect)
-                if not dialect.names:
-                    columns = unique_names(_header_fields(row, dialect, file))
-            line += row.count(b"\n") + 1
-            buffer = rest
-            to_skip -= 1
-        if to_skip:
+            buffer = buffer.partition(b"\n")[2]
+            line, to_skip = line + 1, to_skip - 1
+        if to_skip or (header_due and not (header := grammar.header(buffer, final))):
             carry = buffer
             continue
-        if columns is None:
-            raise FileRefused(
-                file, "has no header, and no names are given", "Give `read: {header: false, names: [...]}`"
-            )
-        parsed, carry = splitter.parse(buffer, line, columns, final)
-        line += buffer.count(b"\n", 0, len(buffer) - len(carry))
+        if header_due:
+            columns = columns or unique_names(grammar.names(header))
+            buffer, line, header_due = buffer[len(header) :], line + header.count(b"\n"), False
+        splitter = splitter or _Splitter(grammar, columns or [])
+        parsed, carry, passed = splitter.parse(buffer, line, final)
+        line += passed
         yield parsed
 
 
-def _whole_header(row: bytes, rest: bytes, dialect: Dialect) -> tuple[bytes, bytes]:
-    """A header name may hold a line break inside quotes: take lines until the quotes close."""
-    quote = dialect.quote.encode()
-    while quote and row.count(quote) % 2 and b"\n" in rest:
-        more, _, rest = rest.partition(b"\n")
-        row = row + b"\n" + more
-    return row, rest
+def _with_last(blocks: Iterator[bytes]) -> Iterator[tuple[bytes, bool]]:
+    """The blocks, then an empty one marked as the last."""
+    for block in blocks:
+        yield block, False
+    yield b"", True
 
 
-def _header_fields(row: bytes, dialect: Dialect, file: str) -> list[str]:
-    names = _Splitter(dialect).fields(row)
-    if not any(name.strip() for name in names):
-        raise FileRefused(file, "its header is blank", "Give `read: {header: false, names: [...]}` or mend the file")
-    return names
+def _with_line_feeds(blocks: Iterator[bytes], judged: int) -> Iterator[bytes]:
+    """The same text; where its first `judged` bytes end lines by carriage returns alone, as old Macs did, by line feeds."""
+    head = b""
+    for block in blocks:
+        head += block
+        if b"\n" in head[:judged] or len(head) >= judged:
+            break
+    old_mac = b"\r" in head[:judged] and b"\n" not in head[:judged]
+    for block in chain([head], blocks):
+        yield block.replace(b"\r", b"\n") if old_mac else block
+
+
+class _Grammar:
+    """A dialect as patterns over bytes: what one line, and what one record over several lines, may look like."""
+
+    def __init__(self, dialect: Dialect, file: str) -> None:
+        self.file = file
+        self.limit = dialect.max_record_bytes
+        self.folded = dialect.delimiter == "whitespace"
+        self.delimiter = b"\t" if self.folded else dialect.delimiter.encode()
+        self.quote = b"" if self.folded else dialect.quote.encode()
+        if len(self.delimiter) != 1 or len(self.quote) > 1:
+            raise FileRefused(file, "its delimiter and quote must be plain ASCII", "Declare one such as ',' ';' or tab")
+        d, q = re.escape(self.delimiter), re.escape(self.quote)
+        # A field opens with a quote or not at all; a quote elsewhere is a letter, and so is what follows a closing one.
+        bare = rb"[^" + d + rb"\n\r]*+"
+        one_line = several = bare
+        if self.quote:
+            one_line = rb"(?:" + q + _inside(q, rb"\n") + q + bare + rb"|(?!" + q + rb")" + bare + rb")"
+            several = rb"(?:" + q + _inside(q, rb"\0") + q + rb"|(?!" + q + rb")" + bare + rb")"
+        self.line = re.compile(one_line + rb"(?:" + d + one_line + rb")*+\r?\n")
+        self.any_record = re.compile(several + rb"(?:" + d + several + rb")*+\r?\n")
+        self._several, self._delimiter = several, d
+
+    def record_of(self, width: int) -> re.Pattern[bytes]:
+        """A record of so many fields that may hold line feeds in quotes: nothing may follow a closing quote there, or a
+        quote left open would end at the next one that opens, and swallow the rows between."""
+        return re.compile(self._several + rb"(?:" + self._delimiter + self._several + rb"){%d}\r?\n" % (width - 1))
+
+    def header(self, buffer: bytes, final: bool) -> bytes:
+        """The header at the buffer's start; empty where more must be read, or nothing is there. Raises FileRefused."""
+        if not buffer or (b"\n" not in buffer and len(buffer) <= self.limit):
+            return b""
+        matched = self.line.match(buffer, 0, self.limit) or self.any_record.match(buffer, 0, self.limit)
+        if matched is not None and b"\0" not in matched.group():
+            return matched.group()
+        if not final and len(buffer) <= self.limit:
+            return b""
+        raise FileRefused(self.file, "its header can't be read: a quote that never closes, a NUL, or no line end", _GIVE_A_HEADER)  # fmt: skip
+
+    def names(self, header: bytes) -> list[str]:
+        """The header's fields. Raises FileRefused where all are blank."""
+        text = self.fold(header).decode()
+        quoting = csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE
+        rows = csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter.decode(), quotechar=self.quote.decode() or None, quoting=quoting)  # fmt: skip
+        names = next(rows, [])
+        if not any(name.strip() for name in names):
+            raise FileRefused(self.file, "its header is blank", _GIVE_A_HEADER)
+        return names
+
+    def fold(self, body: bytes) -> bytes:
+        """Whole lines with runs of white space as one tab; as they are where the delimiter is a character."""
+        if not self.folded:
+            return body
+        body = re.sub(rb"[ \t]*\r?\n[ \t]*", b"\n", body)
+        return re.sub(rb"[ \t]+", b"\t", body).lstrip(b"\t")
+
+
+def _inside(quote: bytes, never: bytes) -> bytes:
+    rest = rb"[^" + quote + never + rb"]*+"
+    return rest + rb"(?:" + quote + quote + rest + rb")*+"
 
 
 class _Splitter:
     """Cuts a buffer into records and hands the sound ones to Arrow in one go."""
 
-    def __init__(self, dialect: Dialect) -> None:
-        self.dialect = dialect
-        self.folded = dialect.delimiter == "whitespace"
-        self.delimiter = b"\t" if self.folded else dialect.delimiter.encode()
-        self.quote = b"" if self.folded else dialect.quote.encode()
-        if self.quote:
-            q, d = re.escape(self.quote), re.escape(self.delimiter)
-            # A field opens with a quote or not at all; text after the closing quote still belongs to the field.
-            self.field = re.compile(
-                rb"(?:" + q + rb"((?:[^" + q + rb"]|" + q + q + rb")*)" + q + rb"([^" + d + rb"\n]*)|([^" + d + rb"\n]*))"
-                rb"(" + d + rb"|\n|$)"
-            )  # fmt: skip
+    def __init__(self, grammar: _Grammar, columns: list[str]) -> None:
+        self.grammar = grammar
+        self.columns = columns
+        self.record = grammar.record_of(len(columns))
+        self.schema = pa.schema([(name, pa.string()) for name in columns])
 
-    def parse(self, buffer: bytes, first_line: int, columns: list[str], final: bool) -> tuple[Parsed, bytes]:
-        """The buffer's whole records, and the bytes that wait for the next block."""
+    def parse(self, buffer: bytes, first_line: int, final: bool) -> tuple[Parsed, bytes, int]:
+        """The buffer's whole records, the bytes that wait for the next block, and the lines passed."""
         end = buffer.rfind(b"\n") + 1
-        body, carry = buffer[:end], buffer[end:]
-        if self.folded:
-            body = re.sub(rb"[ \t]*\r?\n[ \t]*", b"\n", body)
-            body = re.sub(rb"[ \t]+", b"\t", body).lstrip(b"\t")
+        written = buffer[:end]
+        body = self.grammar.fold(written)
         marks = np.frombuffer(body, dtype=np.uint8)
-        stops = np.flatnonzero(marks == 10) + 1
+        stops = np.flatnonzero(marks == _LF) + 1
         starts = np.concatenate(([0], stops[:-1])) if len(stops) else stops
-        spans, rejects, open_from = self._records(body, marks, starts, stops, first_line, len(columns), final)
-        if open_from is not None:
-            carry = body[open_from:] + carry
-        if not final and len(carry) > self.dialect.max_record_bytes and open_from is None:
-            carry = carry[
-                : self.dialect.max_record_bytes + 1
-            ]  # the rest of an endless line adds nothing to its refusal
-        keep = body if spans is None else b"".join(body[a:b] for a, b in spans)
-        if spans is None:
-            blank = (stops - starts == 1) | ((stops - starts == 2) & (marks[starts] == 13)) if len(stops) else stops
-            lines = first_line + np.flatnonzero(~blank.astype(bool)) if len(stops) else np.empty(0, dtype=np.int64)
-        else:
-            line_of = np.searchsorted(starts, [a for a, _ in spans])
-            lines = first_line + line_of.astype(np.int64)
-        table, lines, refused = self._arrow(keep, lines.astype(np.int64), columns, multiline=spans is not None)
-        return Parsed(table, lines, rejects + refused), carry
+        opens = stops - starts > 1
+        if len(stops):
+            opens &= (stops - starts > 2) | (marks[starts] != _CR)
+        suspects = self._suspects(body, marks, starts, stops)
+        available = len(body) if final else len(body) + len(buffer) - end
+        refused, several, passed = self._judge(body, starts, stops, np.flatnonzero(suspects), opens, available, final)
+        carry = buffer[end:]
+        if passed < len(stops):
+            carry = body[starts[passed] :] + carry
+        elif len(carry) > self.grammar.limit and not final:
+            carry = carry[: self.grammar.limit + 1]  # the rest of an endless line adds nothing to its refusal
+        records = np.flatnonzero(opens[:passed])
+        raw = _Raw(written if self.grammar.folded else body, self.grammar.limit)
+        rejects = [Reject(first_line + at, raw.line(at), rule, detail) for at, rule, detail in refused]
+        body = self._without(body, starts, stops, [at for at, _, _ in refused], passed)
+        table, records, ragged = self._arrow(body, records, several)
+        rejects += [
+            Reject(first_line + at, raw.line(at), "column_count", f"{len(self.columns)} columns expected, {n} found")
+            for at, n in ragged
+        ]  # fmt: skip
+        return Parsed(table, first_line + records, sorted(rejects, key=lambda r: r.line)), carry, passed
 
-    def _records(
+    def _suspects(self, body: bytes, marks: np.ndarray, starts: np.ndarray, stops: np.ndarray) -> np.ndarray:
+        """Which lines Arrow might read otherwise than they are meant."""
+        suspects = stops - starts > self.grammar.limit
+        if b"\0" in body:
+            suspects[np.searchsorted(stops, np.flatnonzero(marks == _NUL), side="right")] = True
+        if b"\r" in body and body.count(b"\r") != body.count(b"\r\n"):
+            alone = np.flatnonzero((marks[:-1] == _CR) & (marks[1:] != _LF))
+            suspects[np.searchsorted(stops, alone, side="right")] = True
+        if self.grammar.quote and self.grammar.quote in body:
+            quote, delimiter = self.grammar.quote[0], self.grammar.delimiter[0]
+            quotes = np.flatnonzero(marks == quote)
+            line = np.searchsorted(stops, quotes, side="right")
+            count = np.bincount(line, minlength=len(starts))
+            # In a line that is plainly sound, quotes open and close in turn, each beside a delimiter, a line end or its twin.
+            closes = (np.arange(len(quotes)) - (np.cumsum(count) - count)[line]) % 2 == 1
+            beside = np.where(closes, marks[quotes + 1], marks[quotes - 1])
+            beside[(quotes == 0) & ~closes] = _LF
+            sound = (beside == delimiter) | (beside == _LF) | (beside == quote) | (closes & (beside == _CR))
+            suspects |= count % 2 == 1
+            suspects[line[~sound]] = True
+        return suspects
+
+    def _judge(
         self,
         body: bytes,
-        marks: np.ndarray,
         starts: np.ndarray,
         stops: np.ndarray,
-        first_line: int,
-        width: int,
+        suspects: np.ndarray,
+        opens: np.ndarray,
+        available: int,
         final: bool,
-    ) -> tuple[list[tuple[int, int]] | None, list[Reject], int | None]:
-        """Byte spans of the sound records, or None where every line is one record; rejects; where an open record starts."""
-        limit = self.dialect.max_record_bytes
-        suspects = np.zeros(len(starts), dtype=bool)
-        if len(starts):
-            suspects |= (stops - starts) > limit
-            if (nul := np.flatnonzero(marks == 0)).size:
-                suspects[np.searchsorted(stops, nul, side="right")] = True
-            if body.count(b"\r") != body.count(b"\r\n"):
-                alone = np.flatnonzero((marks[:-1] == 13) & (marks[1:] != 10))
-                suspects[np.searchsorted(stops, alone, side="right")] = True
-            if self.quote and self.quote in body:
-                quotes = np.flatnonzero(marks == self.quote[0])
-                at = np.searchsorted(stops, quotes, side="right")
-                suspects |= np.bincount(at, minlength=len(starts)) % 2 == 1
-        if not suspects.any():
-            return None, [], None
-        spans: list[tuple[int, int]] = []
-        rejects: list[Reject] = []
-        i, clean_from = 0, 0
-        for suspect in np.flatnonzero(suspects):
-            if suspect < i:
-                continue
-            spans.extend(
-                (int(a), int(b)) for a, b in zip(starts[clean_from:suspect], stops[clean_from:suspect], strict=True)
-                if body[a:b].strip(b"\r\n")
-            )  # fmt: skip
-            start, stop = int(starts[suspect]), int(stops[suspect])
-            i = int(suspect) + 1
-            line = body[start:stop]
-            where = first_line + int(suspect)
-            if stop - start > limit:
-                rejects.append(_reject(where, line, "record_too_long", f"longer than {limit:,} bytes"))
-            elif b"\0" in line:
-                rejects.append(_reject(where, line, "nul_byte", "holds a NUL byte"))
-            elif (last := self._closes(body, stops, int(suspect), width)) is not None:
-                spans.append((start, int(stops[last])))
-                i = last + 1
-            elif not final and len(body) - start <= limit:
-                return spans, rejects, start
-            else:
-                rejects.append(_reject(where, line, "unclosed_quote", "a quote opens here and never closes"))
-            clean_from = i
-        spans.extend(
-            (int(a), int(b))
-            for a, b in zip(starts[clean_from:], stops[clean_from:], strict=True)
-            if body[a:b].strip(b"\r\n")
-        )
-        return spans, rejects, None
+    ) -> tuple[list[tuple[int, str, str]], bool, int]:
+        """Refused lines with their reasons, whether any record has several lines, and how many lines are settled.
 
-    def _closes(self, body: bytes, stops: np.ndarray, first: int, width: int) -> int | None:
-        """The line at which the record that starts at line `first` ends; None where its quotes never close."""
-        start = int(stops[first - 1]) if first else 0
-        at, fields = start, 0
-        horizon = start + self.dialect.max_record_bytes
-        while at <= len(body):
-            if body[at : at + 1] == self.quote and self.quote:
-                matched = self.field.match(body, at, min(len(body), horizon))
-                if matched is None or matched.group(1) is None:
-                    return None
-            else:
-                matched = None
-                ends = [e for e in (body.find(self.delimiter, at), body.find(b"\n", at)) if e >= 0]
-                stop = min(ends) if ends else len(body)
-                fields += 1
-                if body[stop : stop + 1] != self.delimiter:
-                    return self._line_of(stops, stop, first, fields, width)
-                at = stop + 1
+        `opens` (which lines open a record) is corrected in place.
+        """
+        grammar = self.grammar
+        refused: list[tuple[int, str, str]] = []
+        several, settled = False, 0
+        for at in suspects.tolist():
+            if at < settled:
                 continue
-            fields += 1
-            at = matched.end()
-            if matched.group(4) != self.delimiter:
-                return self._line_of(stops, at - 1, first, fields, width)
-        return None
+            start, stop = int(starts[at]), int(stops[at])
+            settled = at + 1
+            if stop - start > grammar.limit:
+                reason = ("record_too_long", f"longer than {grammar.limit:,} bytes (quality.max_record_bytes)")
+            elif body.find(b"\0", start, stop) >= 0:
+                reason = ("nul_byte", "holds a NUL byte")
+            elif grammar.line.fullmatch(body, start, stop):
+                continue
+            elif grammar.line.fullmatch(body[start : stop - 1].replace(b"\r", b"") + b"\n"):
+                reason = ("lone_carriage_return", "holds a carriage return without a line feed outside quotes")
+            elif matched := self.record.match(body, start, min(len(body), start + grammar.limit)):
+                settled = int(np.searchsorted(stops, matched.end(), side="left")) + 1
+                opens[at + 1 : settled] = False
+                several = True
+                continue
+            elif not final and available - start <= grammar.limit:
+                return refused, several, at
+            else:
+                reason = ("unclosed_quote", "a quote opens here and doesn't close before the record must end")
+            opens[at] = False
+            refused.append((at, *reason))
+        return refused, several, len(stops)
 
     @staticmethod
-    def _line_of(stops: np.ndarray, position: int, first: int, fields: int, width: int) -> int | None:
-        last = int(np.searchsorted(stops, position, side="right"))
-        # A record over several lines with the wrong number of fields is a quote left open that met a later one.
-        return None if last > first and fields != width else min(last, len(stops) - 1)
-
-    def fields(self, record: bytes) -> list[str]:
-        """The fields of one record, as text."""
-        if not self.quote:
-            return [part.decode() for part in re.sub(rb"[ \t]+", b"\t", record.strip(b" \t\r\n")).split(b"\t")]
-        out, at, record = [], 0, record.rstrip(b"\r\n")
-        while True:
-            matched = self.field.match(record, at)
-            if matched is None:
-                return [*out, record[at:].decode()]
-            quoted, tail, bare, stop = matched.groups()
-            value = bare if quoted is None else quoted.replace(self.quote * 2, self.quote) + tail
-            out.append(value.decode())
-            if stop != self.delimiter:
-                return out
-            at = matched.end()
+    def _without(body: bytes, starts: np.ndarray, stops: np.ndarray, refused: list[int], passed: int) -> bytes:
+        """The lines that are settled and not refused."""
+        if not refused and passed == len(stops):
+            return body
+        begins = [0, *(int(stops[at]) for at in refused)]
+        ends = [*(int(starts[at]) for at in refused), int(stops[passed - 1]) if passed else 0]
+        return b"".join(body[a:b] for a, b in zip(begins, ends, strict=True))
 
     def _arrow(
-        self, body: bytes, lines: np.ndarray, columns: list[str], multiline: bool
-    ) -> tuple[pa.Table, np.ndarray, list[Reject]]:
-        schema = pa.schema([(name, pa.string()) for name in columns])
-        if not len(lines):
-            return schema.empty_table(), lines, []
-        wrong: list[tuple[int, str, int]] = []
+        self, body: bytes, records: np.ndarray, several: bool
+    ) -> tuple[pa.Table, np.ndarray, list[tuple[int, int]]]:
+        """The table, the line of each of its rows, and (line, number of fields) of those of another width."""
+        if not len(records):
+            return self.schema.empty_table(), records, []
+        wrong: list[tuple[int, int]] = []
 
         def refuse(row: pa_csv.InvalidRow) -> str:
-            wrong.append((row.number - 1, row.text, row.actual_columns))
+            wrong.append((row.number - 1, row.actual_columns))
             return "skip"
 
-        try:
-            table = pa_csv.read_csv(
-                pa.BufferReader(body),
-                read_options=pa_csv.ReadOptions(column_names=columns, use_threads=False, block_size=len(body) + 1),
-                parse_options=pa_csv.ParseOptions(
-                    delimiter=self.delimiter.decode(), quote_char=self.quote.decode() or False,
-                    newlines_in_values=multiline, invalid_row_handler=refuse,
-                ),
-                convert_options=pa_csv.ConvertOptions(
-                    column_types=schema, strings_can_be_null=False, quoted_strings_can_be_null=False
-                ),
-            )  # fmt: skip
-        except pa.ArrowInvalid:
-            return self._one_by_one(body, lines, columns, schema)
-        if table.num_rows + len(wrong) != len(lines):
-            return self._one_by_one(body, lines, columns, schema)
-        rejects = [_width(int(lines[at]), text, len(columns), found) for at, text, found in wrong]
-        if wrong:
-            lines = np.delete(lines, [at for at, _, _ in wrong])
-        return table, lines, rejects
-
-    def _one_by_one(
-        self, body: bytes, lines: np.ndarray, columns: list[str], schema: pa.Schema
-    ) -> tuple[pa.Table, np.ndarray, list[Reject]]:
-        """Where Arrow sees other records than we do (a stray quote in the middle of a field): each line for itself."""
-        rows, kept, rejects = [], [], []
-        records = [record for record in body.split(b"\n") if record.strip(b"\r")]
-        if len(records) != len(lines):  # multi-line records: cut again where our own reading says
-            stops = np.flatnonzero(np.frombuffer(body, dtype=np.uint8) == 10) + 1
-            records, line = [], 0
-            while line < len(stops):
-                start = int(stops[line - 1]) if line else 0
-                last = self._closes(body, stops, line, len(columns))
-                last = line if last is None else last
-                if body[start : int(stops[last])].strip(b"\r\n"):
-                    records.append(body[start : int(stops[last])])
-                line = last + 1
-        for record, where in zip(records, lines, strict=True):
-            fields = self.fields(record)
-            if len(fields) == len(columns):
-                rows.append(fields)
-                kept.append(where)
-            else:
-                rejects.append(_width(int(where), record.decode(), len(columns), len(fields)))
-        arrays = [pa.array(column, pa.string()) for column in zip(*rows, strict=True)] if rows else None
-        table = pa.Table.from_arrays(arrays, schema=schema) if arrays else schema.empty_table()
-        return table, np.array(kept, dtype=np.int64), rejects
+        table = pa_csv.read_csv(
+            pa.BufferReader(body),
+            read_options=pa_csv.ReadOptions(column_names=self.columns, use_threads=False, block_size=len(body) + 1),
+            parse_options=pa_csv.ParseOptions(
+                delimiter=self.grammar.delimiter.decode(), quote_char=self.grammar.quote.decode() or False,
+                newlines_in_values=several, invalid_row_handler=refuse,
+            ),
+            convert_options=pa_csv.ConvertOptions(
+                column_types=self.schema, strings_can_be_null=False, quoted_strings_can_be_null=False
+            ),
+        )  # fmt: skip
+        if table.num_rows + len(wrong) != len(records):
+            raise RowsDoNotBalance(
+                f"{self.grammar.file}: {len(records)} records were counted and {table.num_rows + len(wrong)} read."
+                " This is a fault of the pipeline: please report it with the file; nothing was landed"
+            )
+        ragged = [(int(records[at]), found) for at, found in wrong]
+        return table, np.delete(records, [at for at, _ in wrong]) if wrong else records, ragged
 
 
-def _width(line: int, raw: str, expected: int, found: int) -> Reject:
-    return Reject(line, raw[:RAW_KEPT], "column_count", f"{expected} columns expected, {found} found")
+class _Raw:
+    """The text of lines as they were written, found again only where some are refused."""
 
+    def __init__(self, body: bytes, limit: int) -> None:
+        self.body = body
+        self.most = min(4 * RAW_KEPT, limit)
+        self.stops: np.ndarray | None = None
 
-def _reject(line: int, raw: bytes, rule: str, detail: str) -> Reject:
-    text = raw[: 4 * RAW_KEPT].decode("utf-8", "ignore").rstrip("\r\n")[:RAW_KEPT].replace("\0", "\\0")
-    return Reject(line, text, rule, detail)
+    def line(self, at: int) -> str:
+        """Line `at` of the block, cut to what a quarantine keeps."""
+        if self.stops is None:
+            self.stops = np.flatnonzero(np.frombuffer(self.body, dtype=np.uint8) == _LF) + 1
+        start = int(self.stops[at - 1]) if at else 0
+        raw = self.body[start : min(int(self.stops[at]), start + self.most)]
+        return raw.decode("utf-8", "ignore").rstrip("\r\n")[:RAW_KEPT].replace("\0", "\\0")

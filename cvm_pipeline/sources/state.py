@@ -18,7 +18,10 @@ def state_of_sources(work_file: Path) -> dict[str, Any]:
     except duckdb.IOException:
         return {**empty, "notes": ["a run is writing: reasons of quarantine can be read when it has ended"]}
     try:
-        tables = {row[0] for row in con.execute("select table_name from duckdb_tables() where schema_name = 'clean'").fetchall()}
+        tables = {
+            row[0]
+            for row in con.execute("select table_name from duckdb_tables() where schema_name = 'clean'").fetchall()
+        }
         if not {"quarantine", "orders"} <= tables:
             return empty
         reasons = con.execute("""

@@ -39,6 +39,7 @@ def fact_assets(project: Project) -> dg.AssetsDefinition:
         name="facts",
         exclude="resource_type:unit_test tag:slow",
         partitions_def=snapshots_of(project),
+        backfill_policy=dg.BackfillPolicy.multi_run(1),
         dagster_dbt_translator=Translator(),
     )
     def facts(context: dg.AssetExecutionContext, workshop: dg.ResourceParam[Workshop]) -> Iterator[Any]:

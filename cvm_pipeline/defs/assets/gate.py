@@ -36,6 +36,7 @@ def gate_assets(project: Project) -> dg.AssetsDefinition:
         name="gate",
         group_name="gate",
         partitions_def=snapshots_of(project),
+        backfill_policy=dg.BackfillPolicy.multi_run(1),
         specs=[
             dg.AssetSpec(
                 ["gate", table.name],

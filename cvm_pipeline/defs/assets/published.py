@@ -30,6 +30,7 @@ def published_assets(project: Project) -> dg.AssetsDefinition:
         name="publish",
         group_name="published",
         partitions_def=snapshots_of(project),
+        backfill_policy=dg.BackfillPolicy.multi_run(1),
         can_subset=False,
         specs=[
             dg.AssetSpec(

@@ -26,6 +26,7 @@ def segment_assets(project: Project) -> dg.AssetsDefinition:
         name="segments",
         group_name="segments",
         partitions_def=snapshots_of(project),
+        backfill_policy=dg.BackfillPolicy.multi_run(1),
         specs=[
             dg.AssetSpec(
                 ["candidate", name],

@@ -21,6 +21,7 @@ def value_assets(project: Project) -> dg.AssetsDefinition:
         name="value",
         group_name="value",
         partitions_def=snapshots_of(project),
+        backfill_policy=dg.BackfillPolicy.multi_run(1),
         specs=[
             dg.AssetSpec(
                 ["value", name],

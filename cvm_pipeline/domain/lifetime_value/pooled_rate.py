@@ -10,7 +10,8 @@ With x repeat transactions in T, base rate rho and one transaction's worth of pr
     P(alive)    = R L / (R L + 1 - R),   L = ((1/rho + t_x) / (1/rho + T))^(1 + x)
     E[Y(h)]     = lambda x h x P(alive)
 
-rho = (repeat transactions + 1/2) / (customer time + one year). This is the posterior of a customer who stays after
+rho = (repeat transactions + 1/2) / (time of customers with a repeat + one year): the rate of those who stay, since R
+already counts who does not (over everybody's time the one-time buyers would count twice). This is the posterior of a customer who stays after
 its last transaction with probability R: L is the chance of the silence since then, if it stayed. So P(alive) is the
 observed retention right after a purchase, falls with silence, and reaches 0; it is finite even for a base of nobody.
 """
@@ -38,7 +39,8 @@ class PooledRate:
         """From three sums; always succeeds. There is no likelihood of lifetimes, and none is given."""
         count, customers = histories.count, histories.customers
         year = _YEAR_DAYS / histories.time_unit_days
-        rate = (dot(count, histories.frequency) + 0.5) / (dot(count, histories.T) + year)
+        time_of_repeaters = dot(count, np.where(histories.frequency > 0, histories.T, 0.0))
+        rate = (dot(count, histories.frequency) + 0.5) / (time_of_repeaters + year)
         retention = (histories.repeat_customers + 0.5) / (customers + 1.0)
         return Fit(
             {"rate": rate, "retention": retention}, {}, None, customers, True, None,

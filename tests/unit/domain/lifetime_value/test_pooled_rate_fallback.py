@@ -9,7 +9,7 @@ from cvm_pipeline.domain.lifetime_value.protocol import PurchaseHistories
 
 def test_rate_and_retention_are_the_stated_sums() -> None:
     fit = POOLED_RATE.fit(PurchaseHistories([0, 2, 4], [0, 20, 90], [100, 50, 100], [3, 2, 1], 1.0))
-    assert fit.parameters["rate"] == pytest.approx((8 + 0.5) / (500 + 365.25))
+    assert fit.parameters["rate"] == pytest.approx((8 + 0.5) / (200 + 365.25))
     assert fit.parameters["retention"] == pytest.approx((3 + 0.5) / (6 + 1))
     assert fit.log_likelihood is None and fit.converged
 
@@ -53,4 +53,14 @@ def test_nobody_and_one_time_buyers_only_stay_finite() -> None:
         expected = POOLED_RATE.expected_transactions(fit.parameters, np.array([52.0]), *rows)
         assert np.isfinite(expected).all() and (expected >= 0).all()
     assert once.parameters["retention"] < 1e-4
-    assert POOLED_RATE.unconditional_expectation(once.parameters, np.array([52.0]))[0] < 1e-6
+    assert POOLED_RATE.unconditional_expectation(once.parameters, np.array([52.0]))[0] < 1e-4
+
+
+def test_a_base_of_one_time_buyers_keeps_its_own_few_repeats_in_sight() -> None:
+    """5,000 customers, 6 repeats in the year that they are known: the next year brings a few, not thousands, not none."""
+    once, again = np.zeros(4_994), np.ones(6)
+    x, t_x = np.r_[once, again], np.r_[once, 100 * again]
+    T = np.full(5_000, 365.25)
+    fit = POOLED_RATE.fit(PurchaseHistories(x, t_x, T, np.ones(5_000), 1.0))
+    total = POOLED_RATE.expected_transactions(fit.parameters, np.array([365.25]), x, t_x, T).sum()
+    assert 1 < total < 12
