@@ -63,14 +63,16 @@ def folder_of(base: RetailBase, cache: Path) -> Path:
 def write_base(base: RetailBase, folder: Path) -> dict[str, Any]:
     """Write the base to `folder` unless it stands there already; returns what is true of it.
 
-    It appears under its name when it is whole. Raises ValueError as `lines_per_order`, OSError where the disk is full.
+    It appears under its name when it is whole; what an interrupted run left is written over. Raises ValueError as
+    `lines_per_order`, OSError where the disk is full.
     """
     truth = folder / TRUTH
     if not truth.exists():
+        basket = lines_per_order(base)
         partial = folder.with_name(folder.name + ".partial")
         shutil.rmtree(partial, ignore_errors=True)
         (partial / LANDING).mkdir(parents=True)
-        facts = _write_lines(base, partial / LANDING)
+        facts = _write_lines(base, basket, partial / LANDING)
         (partial / TRUTH).write_text(json.dumps(facts, indent=1))
         (partial / CONFIG).write_text(_CVM_YML.format(home=HOME, first=FIRST_DAY, landing=LANDING))
         partial.rename(folder)
@@ -78,8 +80,7 @@ def write_base(base: RetailBase, folder: Path) -> dict[str, Any]:
     return found
 
 
-def _write_lines(base: RetailBase, landing: Path) -> dict[str, Any]:
-    basket = lines_per_order(base)
+def _write_lines(base: RetailBase, basket: float, landing: Path) -> dict[str, Any]:
     rows = returns = broken = 0
     starts = _quarters()
     # The day's first second of each quarter but the first, since FIRST_DAY.

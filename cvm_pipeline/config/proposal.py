@@ -18,6 +18,7 @@ from cvm_pipeline.config.entity_names import ENTITIES, ORDER_ENTITIES
 from cvm_pipeline.config.looks import are_shares, look_at_dates, look_at_numbers
 from cvm_pipeline.config.sniff import Head
 from cvm_pipeline.config.synonyms import SYNONYMS, match_columns, plain, status_of
+from cvm_pipeline.domain.sql_text import literal, quoted
 
 _DATES = ("ordered_at", "rate_date", "birth_date", "created_at", "updated_at")
 _NUMBERS = ("amount", "quantity", "unit_price", "unit_cost", "cost", "discount", "rate", "annual_revenue")
@@ -253,11 +254,9 @@ def _ask_for_the_missing(entry: Entry) -> None:
 
 def identifier(column: str) -> str:
     """A column's name in an SQL expression."""
-    if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", column):
-        return column
-    return '"' + column.replace('"', '""') + '"'
+    return column if re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", column) else quoted(column)
 
 
 def _sql_list(formats: Sequence[str]) -> str:
-    quoted = [f"'{form}'" for form in formats]
-    return quoted[0] if len(quoted) == 1 else f"[{', '.join(quoted)}]"
+    texts = [literal(form) for form in formats]
+    return texts[0] if len(texts) == 1 else f"[{', '.join(texts)}]"

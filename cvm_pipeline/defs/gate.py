@@ -16,6 +16,7 @@ from cvm_pipeline.config.paths import expectations_folder
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.config.version import code_version
 from cvm_pipeline.domain.contracts import Table
+from cvm_pipeline.domain.sql_text import literal
 from cvm_pipeline.quality import gate_facts
 from cvm_pipeline.quality.complete import assert_complete
 from cvm_pipeline.quality.results import QualityReport, accept
@@ -24,7 +25,7 @@ from cvm_pipeline.quality.suite import Suite, load_suites
 from cvm_pipeline.quality.tables import GATED
 from cvm_pipeline.quality.validate import validate
 from cvm_pipeline.warehouse.candidate import Candidate, build_candidate, finish_candidate, open_candidate
-from cvm_pipeline.warehouse.ddl import literal, qualified
+from cvm_pipeline.warehouse.ddl import qualified
 from cvm_pipeline.warehouse.gate_record import GateRecord, write_record
 from cvm_pipeline.warehouse.versions import new_publication_id, snapshots
 from cvm_pipeline.warehouse.work import EngineSettings

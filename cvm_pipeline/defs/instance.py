@@ -41,4 +41,9 @@ def instance_of(home: Home) -> dg.DagsterInstance:
 def ui_command(project: Project, host: str, port: int) -> tuple[list[str], dict[str, str]]:
     """The command that serves the project's page with its daemon, and its environment."""
     command = [sys.executable, "-m", "dagster", "dev", "-m", "cvm_pipeline.definitions", "-h", host, "-p", str(port)]
-    return command, {**environment(), "DAGSTER_HOME": str(instance_folder(project.home)), **config_variables(project)}
+    own = {
+        "DAGSTER_HOME": str(instance_folder(project.home)),
+        # The sensor lands and cleans new files to know their newest day: a large delivery takes longer than a minute.
+        "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": "3600",
+    }
+    return command, {**environment(), **own, **config_variables(project)}

@@ -10,7 +10,7 @@ from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.alerts import send_alert
 from cvm_pipeline.defs.partitions import snapshots_of
 from cvm_pipeline.defs.workshop import EXIT_CODE, exit_code_of
-from cvm_pipeline.warehouse.attempts import Attempt, record_attempt
+from cvm_pipeline.warehouse.attempts import Attempt, Outcome, record_attempt
 
 JOB = "customer_value"
 
@@ -30,8 +30,8 @@ def customer_value_job(project: Project) -> Any:
 def told(error: BaseException | None) -> tuple[int, str]:
     """The exit code and the one message of a step's error."""
     if isinstance(error, dg.Failure):
-        code = error.metadata.get(EXIT_CODE)
-        return int(str(code.value)) if code is not None else FAILED, error.description or str(error)
+        given = error.metadata.get(EXIT_CODE)
+        return int(str(given.value)) if given is not None else FAILED, error.description or str(error)
     if type(error).__name__ == "DagsterAssetCheckFailedError":
         return BLOCKED, "the gate blocked the candidate; see `cvm gate explain`. The earlier publication stands"
     if isinstance(error, Exception) and (code := exit_code_of(error)) is not None:
@@ -47,7 +47,7 @@ def _on_failure(project: Project) -> dg.HookDefinition:
     def record_and_alert(context: dg.HookContext) -> None:
         code, message = told(context.op_exception)
         now = dt.datetime.now(dt.UTC)
-        outcome = "blocked" if code == BLOCKED else "failed"
+        outcome: Outcome = "blocked" if code == BLOCKED else "failed"
         record_attempt(project.home, Attempt(context.run_id, None, now, now, outcome, f"{context.op.name}: {message}"))
         failed = send_alert(
             project, f"cvm {project.project}: {outcome}", f"{context.op.name}: {message}", context.run_id

@@ -10,18 +10,13 @@ import dagster as dg
 
 from cvm_pipeline.config.exit_codes import DONE, FAILED
 from cvm_pipeline.config.project import Project
+from cvm_pipeline.defs.as_of import newest_sensible_day
 from cvm_pipeline.defs.build import build_definitions
 from cvm_pipeline.defs.instance import instance_of
 from cvm_pipeline.defs.jobs import JOB, told
-from cvm_pipeline.defs.project_sources import clean_settings, specs_of
-from cvm_pipeline.defs.workshop import Workshop, utc_now, workshop_resource
-from cvm_pipeline.sources.clean import build_clean_if_changed
-from cvm_pipeline.sources.errors import SourceError
-from cvm_pipeline.sources.ingest import land, landed
-from cvm_pipeline.warehouse import marts
+from cvm_pipeline.defs.workshop import utc_now, workshop_resource
 from cvm_pipeline.warehouse.lock import run_lock
 from cvm_pipeline.warehouse.versions import standing
-from cvm_pipeline.warehouse.work import connect
 
 
 @dataclass(frozen=True)
@@ -34,29 +29,6 @@ class Outcome:
     messages: tuple[str, ...] = ()
     published: str | None = None
     seconds: dict[str, float] = field(default_factory=dict)
-
-
-def newest_sensible_day(
-    project: Project, now: dt.datetime, progress: Callable[[str], None] = lambda step: None
-) -> dt.date:
-    """The as-of rule: yesterday, but never later than the day of the newest accepted order.
-
-    Lands and cleans to know it; the run that follows finds that done. What fails here fails again in the run, which
-    records it and tells it: so an error is no reason to stop.
-    """
-    yesterday = now.astimezone(project.zone).date() - dt.timedelta(days=1)
-    workshop = Workshop(project)
-    specs = specs_of(project)
-    try:
-        progress("landing files")
-        land(specs, project.root, project.home.landing, now)
-        with connect(project.home, workshop.engine) as con:
-            sources = landed(specs, project.home.landing)
-            build_clean_if_changed(con, sources, clean_settings(project, now), project.config_hash, progress)
-            newest = marts.data_through(con)
-    except SourceError:
-        return yesterday
-    return min(yesterday, newest) if newest is not None else yesterday
 
 
 def run_customer_value(

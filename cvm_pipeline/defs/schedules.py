@@ -8,9 +8,13 @@ import time
 import dagster as dg
 
 from cvm_pipeline.config.project import Project
+from cvm_pipeline.defs.as_of import newest_sensible_day
 from cvm_pipeline.defs.jobs import JOB
 from cvm_pipeline.defs.project_sources import specs_of
+from cvm_pipeline.defs.workshop import utc_now
 from cvm_pipeline.sources.ingest import waiting_files
+from cvm_pipeline.warehouse.errors import LockHeld
+from cvm_pipeline.warehouse.lock import run_lock
 
 # A file that was changed within this time may still be growing.
 _AT_REST_SECONDS = 30
@@ -37,7 +41,7 @@ def cadence_schedule(project: Project) -> dg.ScheduleDefinition:
 
 
 def landing_sensor(project: Project) -> dg.SensorDefinition:
-    """A run for yesterday's snapshot when files lie in the landing zone that were not landed yet, and lie still."""
+    """A run when files lie in the landing zone that were not landed yet, and lie still; for the day of the as-of rule."""
 
     @dg.sensor(
         name="new_files",
@@ -53,7 +57,12 @@ def landing_sensor(project: Project) -> dg.SensorDefinition:
         if any(time.time() - changed < _AT_REST_SECONDS for _, _, changed in waiting):
             return dg.SkipReason("new files are still being written")
         key = hashlib.sha256(json.dumps(waiting).encode()).hexdigest()[:16]
-        as_of = dt.datetime.now(project.zone).date() - dt.timedelta(days=1)
+        try:
+            with run_lock(project.home, "new_files"):
+                # Data that ended in 1998 is judged in 1998: only the files themselves can tell.
+                as_of = newest_sensible_day(project, utc_now())
+        except LockHeld as held:
+            return dg.SkipReason(str(held))
         return dg.SensorResult(run_requests=[dg.RunRequest(run_key=f"{key}-{as_of}", partition_key=as_of.isoformat())])
 
     return new_files

@@ -8,7 +8,6 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
-from decimal import Decimal
 
 import duckdb
 import numpy as np
@@ -39,11 +38,7 @@ def fit_segments(con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.dat
     included = np.asarray(values["included"])
     ranks = pa.table({"customer_id": values["customer_id"], "value_rank": tiers.rank(values["customer_id"], total)})
     write_table(con, "value.customer_ranks", ranks.to_batches(), ranks.schema)
-    tier_settings = tiers.Settings(
-        project.tiers.method,
-        tuple(Decimal(str(cut)) for cut in project.tiers.cuts),  # type: ignore[arg-type]
-        Decimal(str(project.tiers.band)),
-    )
+    tier_settings = tiers.Settings(project.tiers.method, project.tiers.cuts, project.tiers.band)
     parameters = customer_value.Parameters(
         customers=values.num_rows,
         rfm=rfm.fit(*marts.rfm_counts(con, as_of)),

@@ -170,7 +170,7 @@ def score(
     )
 
 
-def complete_grid(given: Mapping[object, str] | None = None) -> dict[str, str]:
+def complete_grid(given: Mapping[str, str] | Mapping[int, str] | None = None) -> dict[str, str]:
     """The grid cell -> name that the configuration gives (None: the default one), checked to name every cell
     once.
 

@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import pandas as pd
 import pyarrow as pa
 
+from cvm_pipeline.domain.sql_text import quoted
+
 if TYPE_CHECKING:
     import duckdb
 
@@ -47,7 +49,7 @@ class DuckTable:
     def load(self, columns: list[str]) -> pd.DataFrame:
         if not columns:
             return pd.DataFrame(index=pd.RangeIndex(self._rows))
-        names = ", ".join('"' + name.replace('"', '""') + '"' for name in columns)
+        names = ", ".join(quoted(name) for name in columns)
         return arrow_frame(self._con, f"select {names} {self._from}", self._values)
 
 

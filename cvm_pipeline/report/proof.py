@@ -57,5 +57,6 @@ def papers_case() -> Proof:
     histories = PurchaseHistories.from_days(
         frequency, last - first, _CALIBRATED_TO.toordinal() - first, np.ones(len(days)), 7.0
     )
-    fit = MODEL.fit(histories.grouped())
-    return Proof(len(days), dict(fit.parameters), float(fit.log_likelihood))
+    grouped = histories.grouped()
+    fit = MODEL.fit(grouped)
+    return Proof(len(days), dict(fit.parameters), MODEL.log_likelihood(fit.parameters, grouped))

@@ -29,11 +29,14 @@ _BOMS = (
 )
 # GBK's superset reads all that GBK does, and the rare letters that real files hold.
 _SUPERSET = {"gbk": "gb18030", "gb2312": "gb18030", "utf-8-sig": "utf-8"}
-_LATIN = {"iso8859-1", "iso8859-15"}
+_ISO = {"iso8859-1", "iso8859-15"}
+_LATIN = _ISO | {"cp1252"}
 _CHINESE = {"gb18030", "big5", "big5hkscs", "cp950"}
 _HIGH = re.compile(rb"[\x80-\xff]")
 # Control characters of Latin-1 that no text holds: Windows' encodings have their quotes and the euro there.
 _C1 = re.compile(rb"[\x80-\x9f]")
+# Letters beyond ASCII stand alone or in twos in Latin text, in rows in Chinese.
+_ROWS = re.compile(rb"[\x80-\xff]{4,}")
 _PAIRS = re.compile(rb"([\x81-\xfe])([\x40-\xfe])")
 
 
@@ -58,8 +61,8 @@ def read_utf8(path: Path, file: str, encoding: str = "utf-8") -> Iterator[bytes]
         block = _read(stream, file)
         marked = next((name for mark, name in _BOMS if block.startswith(mark)), None)
         actual = marked or _with_byte_order(declared, block)
-        if marked is None and not actual.startswith(("utf-16", "utf-32")):
-            _refuse_wide(file, block[:_SAMPLE], actual)
+        if marked is None and block:
+            _refuse_width(file, block[:_SAMPLE], actual)
         decoder = codecs.getincrementaldecoder("utf-8-sig" if actual == "utf-8" else actual)("strict")
         offset, judged = 0, actual.startswith("utf-")
         while True:
@@ -68,7 +71,7 @@ def read_utf8(path: Path, file: str, encoding: str = "utf-8") -> Iterator[bytes]
             if not judged and (first := _HIGH.search(block)):
                 _refuse_misfit(file, block, offset, first.start(), actual)
                 judged = True
-            if actual in _LATIN and (control := _C1.search(block)):
+            if actual in _ISO and (control := _C1.search(block)):
                 raise _wrong_encoding(file, actual, offset + control.start(), block)
             try:
                 text = decoder.decode(block, final)
@@ -124,9 +127,14 @@ def _read(stream: BinaryIO, file: str) -> bytes:
         ) from error
 
 
-def _refuse_wide(file: str, sample: bytes, encoding: str) -> None:
-    """Text of two bytes a letter is not text of one, and a stray NUL here and there is not such text."""
-    if sample.count(0) * 5 > len(sample):
+def _refuse_width(file: str, sample: bytes, encoding: str) -> None:
+    """Text of two bytes a letter is not text of one; a stray NUL here and there is not such text, and none at all neither."""
+    if encoding.startswith(("utf-16", "utf-32")):
+        if 0 not in sample:
+            likely = likely_encoding(sample)
+            raise FileRefused(file, f"declared {encoding}, but no byte from 0 on is NUL, as a comma's or a line end's would be",
+                              _declare(likely) if likely else "Declare its encoding")  # fmt: skip
+    elif sample.count(0) * 5 > len(sample):
         likely = "utf-16-be" if sample[::2].count(0) > sample[1::2].count(0) else "utf-16-le"
         first = sample.index(0)
         raise FileRefused(
@@ -139,21 +147,24 @@ def _refuse_misfit(file: str, block: bytes, offset: int, first: int, encoding: s
 
     `block` is the first that holds a byte above 127, at `first`.
     """
-    high = len(_HIGH.findall(block[first : first + _SAMPLE]))
+    sample = block[first : first + _SAMPLE]
+    high = len(_HIGH.findall(sample))
     likely = None
     # A few letters of GB18030 or Big5 may look like UTF-8 by chance (about one pair in seven), a dozen don't.
-    if _is_utf8(block[first : first + _SAMPLE]) and (encoding not in _CHINESE or high >= 12):
+    if _is_utf8(sample) and (encoding not in _CHINESE or high >= 12):
         likely = "utf-8"
     elif encoding in _CHINESE and high >= 40:
-        likely = _other_chinese(block[first : first + _SAMPLE], encoding)
-    if likely is not None:
-        raise FileRefused(file, f"declared {encoding}, but from byte {offset + first} on it reads as {likely}", _declare(likely))  # fmt: skip
+        likely = _other_chinese(sample, encoding)
+    elif encoding in _LATIN and high >= 8 and 2 * sum(map(len, _ROWS.findall(sample))) > high:
+        likely = likely_encoding(sample)
+    if likely not in (None, encoding):
+        raise FileRefused(file, f"declared {encoding}, but from byte {offset + first} on it reads as {likely}", _declare(str(likely)))  # fmt: skip
 
 
 def _other_chinese(sample: bytes, encoding: str) -> str | None:
     """Each of the two Chinese encodings keeps its everyday letters in one range: those of the other one look rare."""
     pairs = [(pair[1][0], pair[2][0]) for pair in _PAIRS.finditer(sample)]
-    everyday_gb = sum(0xB0 <= lead <= 0xD7 and trail >= 0xA1 or 0xA1 <= lead <= 0xA9 for lead, trail in pairs)
+    everyday_gb = sum((0xB0 <= lead <= 0xD7 and trail >= 0xA1) or 0xA1 <= lead <= 0xA3 for lead, trail in pairs)
     everyday_big5 = sum(0xA1 <= lead <= 0xC6 and not 0x7F <= trail <= 0xA0 for lead, trail in pairs)
     if encoding == "gb18030" and everyday_big5 > 0.9 * len(pairs) and everyday_gb < 0.5 * len(pairs):
         return "big5"

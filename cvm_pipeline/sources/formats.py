@@ -5,10 +5,12 @@ Every column is text exactly as it stands; types are the mapping's affair. Addin
 
 from __future__ import annotations
 
+import datetime as dt
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
@@ -78,10 +80,12 @@ def _json_lines(path: Path, file: str, reading: Reading) -> Iterator[Parsed]:
 
     for line, record, raw in _json_records(path, file, reading):
         if record is None:
-            detail = (
-                f"not a JSON object: {raw[:80]}" if len(raw) <= reading.max_record_bytes else "longer than the limit"
-            )
-            rejects.append(Reject(line, raw[:RAW_KEPT], "json", detail))
+            text = raw[: 4 * RAW_KEPT].decode("utf-8", "ignore").rstrip("\r")[:RAW_KEPT]
+            if len(raw) > reading.max_record_bytes:
+                detail = f"longer than {reading.max_record_bytes:,} bytes (quality.max_record_bytes)"
+                rejects.append(Reject(line, text, "record_too_long", detail))
+            else:
+                rejects.append(Reject(line, text, "json", f"not a JSON object: {text[:80]}"))
             continue
         rows.append(record)
         lines.append(line)
@@ -91,22 +95,30 @@ def _json_lines(path: Path, file: str, reading: Reading) -> Iterator[Parsed]:
     yield batch()
 
 
-def _json_records(path: Path, file: str, reading: Reading) -> Iterator[tuple[int, dict[str, object] | None, str]]:
+def _json_records(path: Path, file: str, reading: Reading) -> Iterator[tuple[int, dict[str, object] | None, bytes]]:
     carry, line = b"", 0
     for block in _with_end(read_utf8(path, file, reading.encoding)):
         *whole, carry = (carry + block).split(b"\n")
+        carry = carry[: reading.max_record_bytes + 1]  # the rest of an endless line adds nothing to its refusal
         for raw in whole:
             line += 1
-            if not raw.strip():
-                continue
-            text = raw.decode()
-            record = None
-            if len(raw) <= reading.max_record_bytes:
-                try:
-                    record = json.loads(text, parse_int=str, parse_float=str, parse_constant=str)
-                except (ValueError, RecursionError):
-                    record = None
-            yield line, record if isinstance(record, dict) else None, text
+            if raw.strip():
+                yield line, _json_record(raw) if len(raw) <= reading.max_record_bytes else None, raw
+
+
+class _Number(str):
+    """A number with the digits it was written with."""
+
+
+def _json_record(raw: bytes) -> dict[str, object] | None:
+    """The object on a line, or None where there is none, or one that no text can hold (half a surrogate pair)."""
+    try:
+        record = json.loads(raw, parse_int=_Number, parse_float=_Number, parse_constant=_Number)
+        if b"\\ud" in raw.lower():
+            json.dumps(record, ensure_ascii=False).encode()
+    except (ValueError, RecursionError):
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def _with_end(blocks: Iterator[bytes]) -> Iterator[bytes]:
@@ -115,11 +127,20 @@ def _with_end(blocks: Iterator[bytes]) -> Iterator[bytes]:
 
 
 def _json_text(value: object) -> str | None:
-    if value is None or isinstance(value, str):
-        return value
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    return json.dumps(value, ensure_ascii=False)
+    return value if value is None or isinstance(value, str) else _json_inside(value)
+
+
+def _json_inside(value: object) -> str:
+    """A nested value as JSON again, numbers as they were written."""
+    match value:
+        case _Number():
+            return value
+        case dict():
+            return "{" + ", ".join(f"{_json_inside(str(k))}: {_json_inside(v)}" for k, v in value.items()) + "}"
+        case list():
+            return "[" + ", ".join(map(_json_inside, value)) + "]"
+        case _:
+            return json.dumps(value, ensure_ascii=False)
 
 
 def _parquet(path: Path, file: str, reading: Reading) -> Iterator[Parsed]:
@@ -150,31 +171,53 @@ def _arrow_text(column: pa.Array) -> pa.Array:
 
 def _xlsx(path: Path, file: str, reading: Reading) -> Iterator[Parsed]:
     import zipfile
+    import zlib
+    from xml.etree.ElementTree import ParseError
 
     import openpyxl
     from openpyxl.utils.exceptions import InvalidFileException
 
     try:
         book = openpyxl.load_workbook(path, read_only=True, data_only=True)
-    except (InvalidFileException, zipfile.BadZipFile, KeyError, OSError, ValueError) as error:
+        try:
+            yield from _sheet(book, file, reading)
+        finally:
+            book.close()
+    except (
+        InvalidFileException,
+        zipfile.BadZipFile,
+        zlib.error,
+        ParseError,
+        EOFError,
+        KeyError,
+        OSError,
+        ValueError,
+    ) as error:
         raise FileRefused(file, f"is not a readable workbook ({error})", "Save it as .xlsx again") from error
-    try:
-        if reading.sheet is not None and reading.sheet not in book.sheetnames:
-            raise FileRefused(file, f"has no sheet {reading.sheet!r}", f"Its sheets: {', '.join(book.sheetnames)}")
-        sheet = book[reading.sheet] if reading.sheet is not None else book.worksheets[0]
-        rows = enumerate(sheet.iter_rows(values_only=True), start=1)
-        for _ in range(reading.skip_rows):
-            next(rows, None)
-        names = list(reading.names)
-        if reading.header:
-            head = next(rows, None)
-            if head is None:
-                return
-            names = names or [_cell_text(cell) or "" for cell in head]
-        columns = unique_names(names)
-        yield from _cell_batches(rows, columns)
-    finally:
-        book.close()
+
+
+def _sheet(book: Any, file: str, reading: Reading) -> Iterator[Parsed]:
+    if not book.worksheets or (reading.sheet is not None and reading.sheet not in book.sheetnames):
+        raise FileRefused(
+            file, f"has no sheet {reading.sheet or ''!r}", f"Its sheets: {', '.join(book.sheetnames) or 'none'}"
+        )
+    sheet = book[reading.sheet] if reading.sheet is not None else book.worksheets[0]
+    sheet.reset_dimensions()  # what a workbook says of its own size is often wrong
+    rows = enumerate(sheet.iter_rows(values_only=True), start=1)
+    for _ in range(reading.skip_rows):
+        next(rows, None)
+    names = list(reading.names)
+    if reading.header:
+        _, head = next(rows, (0, ()))
+        found = [_cell_text(cell) or "" for cell in head]
+        while found and not found[-1]:
+            found.pop()
+        names = names or found
+        if not names:
+            if any(any(cell is not None for cell in cells) for _, cells in rows):
+                raise FileRefused(file, "its header is blank", "Give `skip_rows`, or `header: false` with names")
+            return
+    yield from _cell_batches(rows, unique_names(names))
 
 
 def _cell_batches(rows: Iterator[tuple[int, tuple[object, ...]]], columns: list[str]) -> Iterator[Parsed]:
@@ -207,14 +250,13 @@ def _cell_batches(rows: Iterator[tuple[int, tuple[object, ...]]], columns: list[
 
 def _cell_text(cell: object) -> str | None:
     """A cell as a person reads it: whole numbers without '.0', instants in ISO 8601."""
-    import datetime as dt
-
     if cell is None:
         return None
     if isinstance(cell, bool):
         return "true" if cell else "false"
     if isinstance(cell, float):
-        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else repr(cell)
+        # A workbook shows 15 digits; what it stores beyond them is the noise of binary fractions.
+        return str(int(cell)) if cell.is_integer() and abs(cell) < 1e15 else format(cell, ".15g")
     if isinstance(cell, dt.datetime):
         return cell.date().isoformat() if cell.time() == dt.time() else cell.isoformat(sep=" ")
     return str(cell)

@@ -78,7 +78,7 @@ def waiting_files(specs: Sequence[SourceSpec], root: Path, landing: Path) -> lis
     waiting = []
     for spec in specs:
         for name, path, _ in _files(spec):
-            known = {(file.name, file.bytes) for file in _zone(landing, name).files() if file.standing}
+            known = {(held, file.bytes) for file in _zone(landing, name).files() for held in file.names}
             for found, shown in find_files(path, root):
                 stat = found.stat()
                 if (shown, stat.st_size) not in known:

@@ -2,7 +2,8 @@
 
 A landed file is `<home>/landing/<source>/<hash>.parquet` (records, with `_line`) and `<hash>.rejects.parquet` (what could
 not be parsed). `manifest.json` beside them says which content stands under which name. A content is written whole and
-renamed into place before the manifest names it, so a run killed anywhere leaves the landing zone as it was.
+renamed into place before the manifest names it, so a run killed anywhere leaves the landing zone as it was; what such a
+run left behind, and the copies of contents that no name holds any more, are removed by the next.
 Not here: what columns mean (`mapping.py`), which record stands (`clean.py`).
 """
 
@@ -15,7 +16,7 @@ import json
 import os
 import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import pyarrow as pa
@@ -34,7 +35,10 @@ _PATIENCE_SECONDS = (0.5, 1.0, 2.0)
 
 @dataclass(frozen=True)
 class LandedFile:
-    """One content. `name` is the newest file name that brought it; `standing` is false once other content took the name."""
+    """One content. `names` are the files that brought it and hold it still (or vanished), `name` the last of them by name.
+
+    None is left once other content took them all: the content is replaced, and `name` says where it stood last.
+    """
 
     name: str
     hash: str
@@ -44,7 +48,11 @@ class LandedFile:
     rejected: int
     columns: tuple[str, ...]
     landed_at: str
-    standing: bool = True
+    names: tuple[str, ...] = ()
+
+    @property
+    def standing(self) -> bool:
+        return bool(self.names)
 
     @property
     def stem(self) -> str:
@@ -76,12 +84,15 @@ class LandingZone:
         if not self.manifest.exists():
             return []
         try:
-            entries = json.loads(self.manifest.read_text())
-        except ValueError as error:
+            entries = json.loads(self.manifest.read_text(encoding="utf-8"))
+            return [
+                LandedFile(**{**entry, "columns": tuple(entry["columns"]), "names": tuple(entry["names"])})
+                for entry in entries
+            ]
+        except (ValueError, KeyError, TypeError, OSError) as error:
             raise SourceError(
                 f"{self.manifest}: is damaged ({error}). Delete the folder {self.folder} and land its files again"
             ) from error
-        return [LandedFile(**{**entry, "columns": tuple(entry["columns"])}) for entry in entries]
 
     def records(self, file: LandedFile) -> Path:
         return self.folder / f"{file.stem}.parquet"
@@ -91,8 +102,17 @@ class LandingZone:
 
     def write_manifest(self, files: Sequence[LandedFile]) -> None:
         ordered = sorted(files, key=lambda f: (f.name, f.landed_at, f.hash))
-        text = json.dumps([asdict(file) for file in ordered], indent=1, ensure_ascii=False)
-        _replace(self.manifest, lambda path: path.write_text(text))
+        # Escaped: a file name may hold bytes that are no text.
+        text = json.dumps([asdict(file) for file in ordered], indent=1)
+        _replace(self.manifest, lambda path: path.write_text(text, encoding="utf-8"))
+
+    def sweep(self, files: Sequence[LandedFile]) -> None:
+        """Remove what no standing content needs: replaced copies, and drafts and copies that a killed run left."""
+        needed = {path.name for file in files if file.standing for path in (self.records(file), self.rejects(file))}
+        for path in self.folder.iterdir():
+            if path.name not in needed and path != self.manifest:
+                with contextlib.suppress(OSError):  # a copy too many does no harm
+                    path.unlink()
 
 
 def land_source(
@@ -108,14 +128,17 @@ def land_source(
 
     Raises SourceErrors with every file that was refused; sound files of the same source are landed all the same.
     """
-    zone.folder.mkdir(parents=True, exist_ok=True)
+    try:
+        zone.folder.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise _not_writable(zone.folder, error) from error
     before = zone.files()
     paths = find_files(pattern, root)
     if not paths and not before:
         raise SourceError(f"source {source}: no file matches {pattern} (looked below {root}). Check `path`")
     report = LandingReport(source, [])
     known = {(file.hash, file.reading): file for file in before}
-    under: dict[str, LandedFile] = {file.name: file for file in before if file.standing}
+    under: dict[str, LandedFile] = {name: file for file in before for name in file.names}
     refused: list[SourceError] = []
     seen: set[str] = set()
     for path, name in paths:
@@ -135,6 +158,7 @@ def land_source(
     report.gone = sorted(set(under) - seen)
     report.files = _standing(before, under)
     zone.write_manifest(report.files)
+    zone.sweep(report.files)
     if refused:
         raise refused[0] if len(refused) == 1 else SourceErrors(refused)
     return report
@@ -154,38 +178,37 @@ def find_files(pattern: str, root: Path) -> list[tuple[Path, str]]:
     if pattern.startswith(PACKAGE_PREFIX):
         return [(path, pattern) for path in paths]
     absolute = Path(pattern).expanduser().is_absolute()
+    shown = ((path, str(path) if absolute else os.path.relpath(path, root)) for path in paths)
+    # A file system's name may hold bytes that are no text.
     return sorted(
-        ((path, str(path) if absolute else os.path.relpath(path, root)) for path in paths), key=lambda f: f[1]
+        ((path, os.fsencode(name).decode(errors="backslashreplace")) for path, name in shown), key=lambda f: f[1]
     )
 
 
 def _standing(before: Sequence[LandedFile], under: dict[str, LandedFile]) -> list[LandedFile]:
-    """One entry per content: standing under its newest name, or replaced where no name holds it any more."""
-    entries: dict[tuple[str, str], LandedFile] = {}
-    for file in before:
-        entries[file.hash, file.reading] = _with(file, standing=False)
+    """One entry per content: standing under its names, or replaced where no name holds it any more."""
+    entries = {(file.hash, file.reading): replace(file, names=()) for file in before}
     for name in sorted(under):
-        file = under[name]
-        entries[file.hash, file.reading] = _with(file, name=name, standing=True)
+        key = under[name].hash, under[name].reading
+        names = entries[key].names if key in entries else ()
+        entries[key] = replace(under[name], name=name, names=(*names, name))
     # The same bytes read otherwise are not another content: what stands is what the present mapping reads.
     read_anew = {file.hash for file in entries.values() if file.standing}
     return [file for file in entries.values() if file.standing or file.hash not in read_anew]
-
-
-def _with(file: LandedFile, **changes: object) -> LandedFile:
-    return LandedFile(**{**asdict(file), "columns": file.columns, **changes})  # type: ignore[arg-type]
 
 
 def _land_file(
     zone: LandingZone, path: Path, name: str, reading: Reading, landed_at: str, known: dict[tuple[str, str], LandedFile]
 ) -> LandedFile:
     for wait in (*_PATIENCE_SECONDS, None):
-        before = _fingerprint(path, name)
-        found = known.get((before[2], reading.key))
-        if found is not None and zone.records(found).exists() and zone.rejects(found).exists():
-            return found
-        landed = _convert(zone, path, name, reading, landed_at, before)
-        after = _fingerprint(path, name)
+        before = _state(path, name)
+        content = _hash(path, name)
+        landed = known.get((content, reading.key))
+        if landed is None or not (zone.records(landed).exists() and zone.rejects(landed).exists()):
+            landed = _convert(
+                zone, path, LandedFile(name, content, reading.key, before[0], 0, 0, (), landed_at), reading
+            )
+        after = _state(path, name)
         if after == before:
             return landed
         if wait is None:
@@ -198,32 +221,39 @@ def _land_file(
     raise AssertionError("unreachable")
 
 
-def _fingerprint(path: Path, name: str) -> tuple[int, int, str]:
-    """Size, time of change and SHA-256 of the bytes."""
-    digest = hashlib.sha256()
+def _state(path: Path, name: str) -> tuple[int, int, int]:
+    """Size, time of change and inode: what a file can't be written to without changing."""
+    try:
+        stat = path.stat()
+    except OSError as error:
+        raise _not_readable(name, error) from error
+    return stat.st_size, stat.st_mtime_ns, stat.st_ino
+
+
+def _hash(path: Path, name: str) -> str:
+    """SHA-256 of the bytes."""
     try:
         with path.open("rb") as stream:
-            while block := stream.read(1 << 22):
-                digest.update(block)
-            stat = os.fstat(stream.fileno())
+            return hashlib.file_digest(stream, "sha256").hexdigest()
     except OSError as error:
-        raise FileRefused(name, f"can't be read ({error.strerror})", "Check that it exists and may be read") from error
-    return stat.st_size, stat.st_mtime_ns, digest.hexdigest()
+        raise _not_readable(name, error) from error
 
 
-def _convert(
-    zone: LandingZone, path: Path, name: str, reading: Reading, landed_at: str, fingerprint: tuple[int, int, str]
-) -> LandedFile:
+def _not_readable(name: str, error: OSError) -> FileRefused:
+    return FileRefused(name, f"can't be read ({error.strerror})", "Check that it exists and may be read")
+
+
+def _convert(zone: LandingZone, path: Path, draft: LandedFile, reading: Reading) -> LandedFile:
+    """Read the file and write its landed copy; `draft` with what was found."""
     rows = 0
     rejects: list[Reject] = []
     columns: tuple[str, ...] = ()
-    draft = LandedFile(name, fingerprint[2], reading.key, fingerprint[0], 0, 0, (), landed_at)
 
     def write(target: Path) -> None:
         nonlocal rows, columns
         with contextlib.ExitStack() as stack:
             writer: pq.ParquetWriter | None = None
-            for parsed in _ahead(read_file(path, name, reading)):
+            for parsed in _ahead(read_file(path, draft.name, reading)):
                 rejects.extend(parsed.rejects)
                 table = parsed.table.append_column(LINE, pa.array(parsed.lines, pa.int64()))
                 if writer is None:
@@ -238,7 +268,7 @@ def _convert(
     _replace(zone.records(draft), write)
     table = pa.Table.from_pylist([asdict(reject) for reject in rejects], schema=_REJECTS)
     _replace(zone.rejects(draft), lambda target: pq.write_table(table, target))
-    return _with(draft, rows=rows, rejected=len(rejects), columns=columns)
+    return replace(draft, rows=rows, rejected=len(rejects), columns=columns)
 
 
 def _ahead(blocks: Iterator[Parsed]) -> Iterator[Parsed]:
@@ -261,8 +291,12 @@ def _replace(path: Path, write: Callable[[Path], object]) -> None:
             os.fsync(stream.fileno())
         draft.replace(path)
     except OSError as error:
-        raise SourceError(
-            f"{path.parent}: can't be written ({error.strerror or error}). Check free disk and permissions; nothing was changed"
-        ) from error
+        raise _not_writable(path.parent, error) from error
     finally:
-        draft.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            draft.unlink(missing_ok=True)
+
+
+def _not_writable(folder: Path, error: OSError) -> SourceError:
+    what = error.strerror or str(error)
+    return SourceError(f"{folder}: can't be written ({what}). Check free disk and permissions; nothing was changed")

@@ -10,7 +10,7 @@ from __future__ import annotations
 import datetime as dt
 import difflib
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -65,7 +65,7 @@ def map_source(
     spec: SourceSpec,
     entity: Entity,
     parts: Sequence[LandedPart],
-    lookups: dict[str, Sequence[LandedPart]],
+    lookups: Mapping[str, Sequence[LandedPart]],
     first_rank: int,
     settings: CleanSettings,
 ) -> None:
@@ -99,7 +99,7 @@ class _Mapper:
         spec: SourceSpec,
         entity: Entity,
         files: Sequence[tuple[LandedPart, int]],
-        lookups: dict[str, Sequence[LandedPart]],
+        lookups: Mapping[str, Sequence[LandedPart]],
         settings: CleanSettings,
     ) -> None:
         self.con, self.spec, self.entity, self.files = con, spec, entity, files

@@ -27,6 +27,7 @@ from cvm_pipeline.domain.contracts import (
     PUBLICATION,
     TABLES,
 )
+from cvm_pipeline.domain.sql_text import literal
 from cvm_pipeline.warehouse.candidate_tables import (
     apply_incoming,
     bring_to_contract,
@@ -35,7 +36,7 @@ from cvm_pipeline.warehouse.candidate_tables import (
     recreate,
     target,
 )
-from cvm_pipeline.warehouse.ddl import dictionary_rows, literal
+from cvm_pipeline.warehouse.ddl import dictionary_rows
 from cvm_pipeline.warehouse.errors import WarehouseError, engine_errors_explained, errors_explained
 from cvm_pipeline.warehouse.files import content_hash, copy_file, step, sync
 from cvm_pipeline.warehouse.incoming import check_incoming

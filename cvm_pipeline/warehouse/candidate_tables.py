@@ -13,7 +13,8 @@ from typing import Any
 import duckdb
 
 from cvm_pipeline.domain.contracts import CUSTOMER_VALUE_HISTORY, Table
-from cvm_pipeline.warehouse.ddl import comment_sql, create_table_sql, qualified, quoted
+from cvm_pipeline.domain.sql_text import quoted
+from cvm_pipeline.warehouse.ddl import comment_sql, create_table_sql, qualified
 from cvm_pipeline.warehouse.errors import WarehouseError
 from cvm_pipeline.warehouse.incoming import FED_BY
 

@@ -16,7 +16,8 @@ import duckdb
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.domain.contracts import TABLES, Table
 from cvm_pipeline.domain.contracts import table as contract_table
-from cvm_pipeline.warehouse.ddl import literal, qualified, quoted
+from cvm_pipeline.domain.sql_text import literal, quoted
+from cvm_pipeline.warehouse.ddl import qualified
 from cvm_pipeline.warehouse.errors import WarehouseError, engine_errors_explained, errors_explained
 from cvm_pipeline.warehouse.files import sync
 from cvm_pipeline.warehouse.versions import PII_FILE, WAREHOUSE_FILE, standing

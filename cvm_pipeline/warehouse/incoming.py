@@ -13,7 +13,7 @@ from datetime import date
 import duckdb
 
 from cvm_pipeline.domain.contracts import CUSTOMER_VALUE, CUSTOMER_VALUE_HISTORY, Table
-from cvm_pipeline.warehouse.ddl import quoted
+from cvm_pipeline.domain.sql_text import quoted
 from cvm_pipeline.warehouse.errors import WarehouseError
 
 # Tables that have no candidate of their own.

@@ -28,7 +28,7 @@ _MEAN_VALUE = "cast(net_sales * 10000 as bigint) / (transactions * 10000)"
 def data_through(con: duckdb.DuckDBPyConnection) -> date | None:
     """Day of the newest accepted order that stands."""
     rows = con.execute("select max(ordered_date) from clean.orders where void_date is null or void_date > ordered_date")
-    return rows.fetchall()[0][0]  # type: ignore[no-any-return]
+    return rows.fetchall()[0][0]
 
 
 def histories(con: duckdb.DuckDBPyConnection, as_of: date) -> pa.Table:

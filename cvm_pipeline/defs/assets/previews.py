@@ -14,11 +14,11 @@ def previewed(
     relation: str,
     where: str = "true",
     private: bool = False,
-    **more: object,
+    **more: str,
 ) -> dg.MaterializeResult:
     """The result of materialising `relation`; a private table shows its row count alone."""
     count = con.execute(f"select count(*) from {relation} where {where}").fetchall()[0][0]
-    metadata: dict[str, object] = {"dagster/row_count": int(count), **more}
+    metadata: dict[str, dg.MetadataValue | int | str] = {"dagster/row_count": int(count), **more}
     if not private:
         metadata["preview"] = dg.MetadataValue.md(
             _markdown(con, f"select * from {relation} where {where} limit {_ROWS}")

@@ -6,6 +6,7 @@ import csv
 import io
 import time
 import tracemalloc
+from itertools import pairwise
 
 import pytest
 from hypothesis import given, settings
@@ -20,7 +21,7 @@ Rows = list[tuple[int, tuple[str, ...]]]
 def read(data: bytes, dialect: Dialect = Dialect(), cuts: tuple[int, ...] = ()) -> tuple[list[str], Rows, list[Reject]]:
     """Columns, (line, fields) of each record, rejects; `cuts` are the places at which the blocks end."""
     places = [0, *sorted(cut % (len(data) + 1) for cut in cuts), len(data)]
-    blocks = [data[a:b] for a, b in zip(places, places[1:], strict=False) if b > a]
+    blocks = [data[a:b] for a, b in pairwise(places) if b > a]
     columns: list[str] = []
     rows: Rows = []
     rejects: list[Reject] = []

@@ -4,7 +4,7 @@ import duckdb
 import pytest
 
 from cvm_pipeline.domain.contracts import TABLES, Table
-from cvm_pipeline.warehouse.ddl import comment_sql, create_table_sql, dictionary_rows, literal, meaning, quoted
+from cvm_pipeline.warehouse.ddl import comment_sql, create_table_sql, dictionary_rows, meaning
 
 
 @pytest.mark.parametrize("table", TABLES, ids=lambda table: table.name)
@@ -27,8 +27,3 @@ def test_the_dictionary_has_a_row_for_every_published_column() -> None:
     assert len(rows) == sum(len(table.columns) for table in TABLES)
     assert {"table": "customer_value", "column": "T", "type": "bigint"}.items() <= rows[8].items()
     assert all(row["meaning"] for row in rows)
-
-
-def test_quotes_within_names_and_texts_are_doubled() -> None:
-    assert quoted('a"b') == '"a""b"'
-    assert literal("the customer's") == "'the customer''s'"
