@@ -7,8 +7,8 @@ Customers are drawn in blocks, each from its own seed: memory is bounded by a bl
 else is drawn. What is returned, and every line that arrives broken, comes on top of what is kept: so the net purchase
 histories and spend are exactly those of the parameters, and a fit can be held against them. One thing remains:
 purchases of one day are one transaction, which merges 1.5 % of the repeats (the busiest customers'). At 100,000
-customers MBG/NBD fitted to the instants gives r .792, alpha 7.95, a .620, b 3.14, all within 1.4 standard errors; to the
-days .825, 8.44, .596, 2.91.
+customers MBG/NBD fitted to the instants gives r .792, alpha 7.95, a .620, b 3.14, all within 1.4 standard errors; to
+the days .825, 8.44, .596, 2.91.
 """
 
 from __future__ import annotations

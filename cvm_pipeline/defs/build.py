@@ -17,8 +17,11 @@ from cvm_pipeline.defs.schedules import cadence_schedule, landing_sensor
 from cvm_pipeline.defs.workshop import workshop_resource
 
 
-def build_definitions(project: Project) -> dg.Definitions:
-    """The assets in the order of the data, the job, its schedule and sensor, and the resource `workshop`."""
+def build_definitions(project: Project, workshop: dg.ResourceDefinition | None = None) -> dg.Definitions:
+    """The assets in the order of the data, the job, its schedule and sensor, and the resource `workshop`.
+
+    `workshop` replaces the one of a scheduled run: a run of the command line reports its progress.
+    """
     return dg.Definitions(
         assets=[
             *landing_assets(),
@@ -32,5 +35,5 @@ def build_definitions(project: Project) -> dg.Definitions:
         jobs=[customer_value_job(project)],
         schedules=[cadence_schedule(project)],
         sensors=[landing_sensor(project)],
-        resources={"workshop": workshop_resource(project)},
+        resources={"workshop": workshop or workshop_resource(project)},
     )

@@ -14,7 +14,7 @@ from cvm_pipeline.defs.as_of import newest_sensible_day
 from cvm_pipeline.defs.build import build_definitions
 from cvm_pipeline.defs.instance import instance_of
 from cvm_pipeline.defs.jobs import JOB, told
-from cvm_pipeline.defs.workshop import utc_now, workshop_resource
+from cvm_pipeline.defs.workshop import SelectionRefused, utc_now, workshop_resource
 from cvm_pipeline.warehouse.lock import run_lock
 from cvm_pipeline.warehouse.versions import standing
 
@@ -47,16 +47,15 @@ def run_customer_value(
     with run_lock(project.home, "cvm run"):
         day = as_of or newest_sensible_day(project, now(), progress)
         before = standing(project.home)
-        definitions = build_definitions(project)
+        definitions = build_definitions(project, workshop_resource(project, now, progress))
         job = definitions.resolve_job_def(JOB)
         with instance_of(project.home) as instance:
             result = job.execute_in_process(
                 instance=instance,
                 partition_key=day.isoformat(),
-                resources={"workshop": workshop_resource(project, now, progress)},
                 run_config={
                     "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                    "ops": {"gate": {"config": {"accept": dict(accept or {})}}},
+                    **({"ops": {"gate": {"config": {"accept": dict(accept)}}}} if accept else {}),
                 },
                 asset_selection=_selected(definitions, select),
                 raise_on_error=False,
@@ -74,10 +73,17 @@ def run_customer_value(
 
 
 def _selected(definitions: dg.Definitions, select: str | None) -> list[dg.AssetKey] | None:
+    """The assets that are meant, with the others of a computation that can't be run in part. Raises SelectionRefused."""
     if select is None:
         return None
     graph = definitions.resolve_asset_graph()
-    return sorted(dg.AssetSelection.from_string(select).resolve(graph))
+    try:
+        chosen = dg.AssetSelection.from_string(select).required_multi_asset_neighbors().resolve(graph)
+    except (dg.DagsterError, ValueError) as error:
+        raise SelectionRefused(f"--select {select!r} can't be read: {str(error).splitlines()[0]}") from error
+    if not chosen:
+        raise SelectionRefused(f"--select {select!r} fits no asset. Such as: group:landing, or 'key:\"clean/orders\"+'")
+    return sorted(chosen)
 
 
 def _ending(result: dg.ExecuteInProcessResult) -> tuple[int, tuple[str, ...]]:

@@ -23,6 +23,10 @@ from cvm_pipeline.warehouse.work import EngineSettings
 EXIT_CODE = "exit_code"
 
 
+class SelectionRefused(Exception):
+    """`--select` names nothing that can be run."""
+
+
 def utc_now() -> dt.datetime:
     """The clock of a real run."""
     return dt.datetime.now(dt.UTC)
@@ -60,7 +64,7 @@ def exit_code_of(error: Exception) -> int | None:
         return max(exit_code_of(inner) or FAILED for inner in error.errors)
     if isinstance(error, (QuarantineTooLarge, PublicationRefused)):
         return BLOCKED
-    if isinstance(error, (MappingRefused, AcceptanceRefused)):
+    if isinstance(error, (MappingRefused, AcceptanceRefused, SelectionRefused)):
         return USAGE
     if isinstance(error, (SourceError, WarehouseError, LockHeld, SuiteIncomplete)):
         return FAILED
