@@ -34,15 +34,9 @@ def check(config: Config = None, as_json: AsJson = False) -> None:
 
 
 def _report(trial: Trial) -> None:
-    shown = words.table(
-        "source", "files ", "read ", "accepted ", "quarantined ", "duplicate ", "filtered ", "superseded "
-    )
-    for row in trial.sources:
-        figures = (
-            row[name] for name in ("files", "read", "accepted", "quarantined", "duplicate", "filtered", "superseded")
-        )
-        shown.add_row(str(row["source"]), *(f"{int(value):,}" for value in figures))
-    words.output().print(shown)
+    from cvm_pipeline.cli.summary import print_sources
+
+    print_sources(trial.sources)
     for reason in trial.reasons:
         words.say(f"quarantined: {reason}", style="yellow")
     for note in trial.notes:

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import sys
+import warnings
 from typing import Annotated
 
-import click
 import typer
 
 from cvm_pipeline.cli import words
@@ -53,12 +53,16 @@ def run() -> None:
     debug = "--debug" in arguments
     # Wherever it stands: a person adds it to the end of the line that failed.
     arguments = [argument for argument in arguments if argument != "--debug"]
+    if not debug:
+        # Deprecations inside the libraries are ours to read, not the user's.
+        warnings.simplefilter("ignore")
     try:
         code = app(arguments, standalone_mode=False)
-    except click.ClickException as error:
-        error.show()
-        sys.exit(error.exit_code)
-    except (click.Abort, KeyboardInterrupt):
+    except typer.TyperException as error:
+        # Wrong usage; `show` is of the click that typer carries.
+        error.show()  # type: ignore[attr-defined]
+        sys.exit(words.USAGE)
+    except (typer.Abort, KeyboardInterrupt):
         words.say("Stopped. What readers see is unchanged")
         sys.exit(130)
     except ConfigurationError as error:

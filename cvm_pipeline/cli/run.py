@@ -82,7 +82,7 @@ def report(project: Project, outcome: Outcome) -> None:
     elif outcome.exit_code == words.DONE:
         words.say(f"Materialised as of {outcome.as_of}; nothing was published", style="green")
     elif outcome.exit_code == words.BLOCKED:
-        words.next_step("cvm gate explain" if "gate" in " ".join(outcome.messages) else "cvm status")
+        words.next_step("cvm gate explain" if "gate explain" in " ".join(outcome.messages) else "cvm check")
     else:
         words.next_step("cvm status   (or the same command with --debug)")
 

@@ -29,7 +29,7 @@ def _facts(project: Project) -> dict[str, Any]:
     from cvm_pipeline.warehouse.attempts import last_attempts
     from cvm_pipeline.warehouse.gate_record import newest_record
     from cvm_pipeline.warehouse.lock import lock_holder
-    from cvm_pipeline.warehouse.summary import publications, quarantine_reasons, stale_snapshots
+    from cvm_pipeline.warehouse.summary import publications, published_sources, stale_snapshots
 
     published = publications(project.home)
     record = newest_record(project.home)
@@ -42,7 +42,7 @@ def _facts(project: Project) -> dict[str, Any]:
         "newest": published[0] if published else None,
         "publications": len(published),
         "stale_snapshots": stale_snapshots(project.home),
-        "sources": quarantine_reasons(project.home),
+        "sources": published_sources(project.home),
         "work": state_of_sources(project.home.work_file),
         "last_gate": None if record is None else {
             "publication_id": record.publication_id, "passed": record.passed, "published": record.publication_id in stood,
@@ -55,12 +55,12 @@ def _facts(project: Project) -> dict[str, Any]:
 
 
 def _report(project: Project, facts: dict[str, Any]) -> None:
+    from cvm_pipeline.cli.summary import print_sources, print_summary
+
     newest = facts["newest"]
     if newest is None:
         words.say(f"{project.project}: nothing is published yet (home {project.home.root})")
     else:
-        from cvm_pipeline.cli.summary import print_summary
-
         print_summary(project)
         words.output().print(
             f"Published {newest['publication_id']} at {newest['published_at']:%Y-%m-%d %H:%M} UTC,"
@@ -68,15 +68,13 @@ def _report(project: Project, facts: dict[str, Any]) -> None:
             soft_wrap=True,
         )
     if facts["sources"]:
-        names = ("source", "files", "read", "accepted", "quarantined", "duplicate", "filtered", "superseded")
-        shown = words.table(*(name if name == "source" else f"{name} " for name in names))
-        for row in facts["sources"]:
-            shown.add_row(row["source"], *(f"{row[name]:,}" for name in names[1:]))
-        words.output().print(shown)
+        print_sources(facts["sources"])
     for note in _notes(facts):
         words.say(note, style="yellow")
     if facts["failed_attempts"]:
-        words.next_step("cvm gate explain" if facts["failed_attempts"][0]["outcome"] == "blocked" else "cvm check")
+        # The step that failed stands before the colon: only a candidate has a gate to explain.
+        by_gate = facts["failed_attempts"][0]["reason"].startswith("gate:")
+        words.next_step("cvm gate explain" if by_gate else "cvm check")
     elif newest is None:
         words.next_step("cvm run")
 

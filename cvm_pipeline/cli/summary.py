@@ -1,8 +1,9 @@
-"""The short readable end of a run: customers, tiers, stages, and where the tables are."""
+"""Tables for a person: customers, tiers and stages at the end of a run, and what became of the rows of each source."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from cvm_pipeline.cli import words
 
@@ -33,3 +34,13 @@ def print_summary(project: Project) -> None:
             )
         words.output().print(shown)
     words.output().print(f"Tables: {project.home.published_file}, schema cvm", soft_wrap=True)
+
+
+def print_sources(sources: Sequence[Mapping[str, Any]]) -> None:
+    """What became of the rows of each source, on stdout."""
+    from cvm_pipeline.warehouse.summary import ROW_COUNTS
+
+    shown = words.table("source", *(f"{name} " for name in ROW_COUNTS))
+    for row in sources:
+        shown.add_row(row["source"], *(f"{row[name]:,}" for name in ROW_COUNTS))
+    words.output().print(shown)

@@ -17,6 +17,7 @@ from cvm_pipeline.defs.workshop import EngineSettings, exit_code_of, utc_now
 from cvm_pipeline.sources.clean import build_clean
 from cvm_pipeline.sources.errors import QuarantineTooLarge, SourceError, SourceErrors
 from cvm_pipeline.sources.ingest import land, landed
+from cvm_pipeline.warehouse.summary import rows_by_source
 from cvm_pipeline.warehouse.work import connect
 
 
@@ -59,13 +60,7 @@ def _refuse(trial: Trial, error: SourceError) -> None:
 
 
 def _describe(trial: Trial, con: Any, project: Project) -> None:
-    names = ("source", "files", "read", "accepted", "quarantined", "duplicate", "filtered", "superseded")
-    rows = con.execute("""
-        select source, count(*), sum(rows_read), sum(rows_accepted), sum(rows_quarantined), sum(rows_duplicate),
-               sum(rows_filtered), sum(rows_superseded)
-        from clean.ingest_audit group by source order by source
-    """).fetchall()
-    trial.sources = [dict(zip(names, (row[0], *map(int, row[1:])), strict=True)) for row in rows]
+    trial.sources = rows_by_source(con, "clean.ingest_audit")
     reasons = con.execute("""
         select source, rule, count(*) as n, arg_min(file || ':' || line || ' ' || detail, (file, line))
         from clean.quarantine group by source, rule order by n desc limit 10

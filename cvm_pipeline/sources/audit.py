@@ -108,10 +108,11 @@ def _audit_sql() -> str:
         select f.source, f.file_hash, f.entity, f.file, f.rows + f.rejected as rows_read,
                case f.role when 'standing' then coalesce(c.mapped - c.filtered - c.bad - c.duplicate - c.superseded, 0)
                            when 'lookup' then f.rows else 0 end as rows_accepted,
-               f.rejected + case f.role when 'standing' then coalesce(c.bad, 0) else 0 end as rows_quarantined,
+               case f.role when 'standing' then f.rejected + coalesce(c.bad, 0) when 'lookup' then f.rejected else 0 end
+                   as rows_quarantined,
                case f.role when 'standing' then coalesce(c.duplicate, 0) else 0 end as rows_duplicate,
                case f.role when 'standing' then coalesce(c.filtered, 0) else 0 end as rows_filtered,
-               case f.role when 'standing' then coalesce(c.superseded, 0) when 'replaced' then f.rows else 0 end
+               case f.role when 'standing' then coalesce(c.superseded, 0) when 'replaced' then f.rows + f.rejected else 0 end
                    as rows_superseded,
                cast(f.landed_at as timestamp) as landed_at
         from _audited f left join counts c on f.role = 'standing' and c.source = f.source and c.file_hash = f.file_hash
@@ -127,12 +128,15 @@ def _write_quarantine(con: duckdb.DuckDBPyConnection, sources: Sequence[LandedSo
     stamp = literal(now.replace(tzinfo=None).isoformat(sep=" "))
     for source in sources:
         spec = source.spec
-        for part in (*source.parts, *(p for parts in source.lookups.values() for p in parts)):
+        lookups = [
+            (f"{spec.name}.{alias}", "lookup", part) for alias, parts in source.lookups.items() for part in parts
+        ]
+        for name, entity, part in (*((spec.name, spec.entity, part) for part in source.parts), *lookups):
             if part.file.rejected:
                 rejects = str(part.records).removesuffix(".parquet") + ".rejects.parquet"
                 con.execute(f"""
                     insert into clean.quarantine
-                    select {literal(spec.name)}, {literal(spec.entity)}, {literal(part.file.name)}, line, raw, rule, detail,
+                    select {literal(name)}, {literal(entity)}, {literal(part.file.name)}, line, raw, rule, detail,
                            timestamp {stamp}
                     from read_parquet({literal(rejects)})
                 """)
@@ -167,10 +171,14 @@ def _as_written(column: str, delimiter: str) -> str:
 
 
 def refuse_large_quarantine(con: duckdb.DuckDBPyConnection, allowed: float) -> None:
-    """Raises QuarantineTooLarge for each source with more than the allowed share, with its commonest reasons."""
+    """Raises QuarantineTooLarge for each source with more than the allowed share, with its commonest reasons.
+
+    Contents that others have replaced whole are out of the share: a mended file must not be judged by what it mended.
+    """
     large = con.execute(
         """
         select source, sum(rows_quarantined), sum(rows_read) from clean.ingest_audit
+        where rows_superseded < rows_read
         group by source having sum(rows_quarantined) > ? * sum(rows_read) order by source
         """,
         [allowed],
@@ -184,7 +192,7 @@ def refuse_large_quarantine(con: duckdb.DuckDBPyConnection, allowed: float) -> N
             select rule, count(*) as n, arg_min(file || ':' || line || ' ' || detail, (file, line)) as example
             from clean.quarantine where source = ? group by rule order by n desc, rule limit 3
             """,
-            [source.split(".")[0]],
+            [source],
         ).fetchall()
         told = "; ".join(f"{rule} x {n} (such as {example})" for rule, n, example in reasons)
         messages.append(

@@ -104,8 +104,10 @@ def build_clean(
         progress(f"settling {entity.name}")
         if entity in (ORDERS, ORDER_LINES):
             documents.quarantine_unrated(con, entity, names)
+            documents.quarantine_too_large(con, entity, names)
         settle(con, entity, appending)
     documents.write_records(con, names)
+    documents.write_approximations(con)
     progress("building orders")
     documents.write_order_lines(con, names, appending)
     documents.write_orders(con, names)

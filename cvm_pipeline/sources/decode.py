@@ -132,7 +132,7 @@ def _refuse_width(file: str, sample: bytes, encoding: str) -> None:
     if encoding.startswith(("utf-16", "utf-32")):
         if 0 not in sample:
             likely = likely_encoding(sample)
-            raise FileRefused(file, f"declared {encoding}, but no byte from 0 on is NUL, as a comma's or a line end's would be",
+            raise FileRefused(file, f"declared {encoding}, but from byte 0 on none is NUL, as one of a comma or a line end is",
                               _declare(likely) if likely else "Declare its encoding")  # fmt: skip
     elif sample.count(0) * 5 > len(sample):
         likely = "utf-16-be" if sample[::2].count(0) > sample[1::2].count(0) else "utf-16-le"
@@ -183,10 +183,11 @@ def _is_utf8(sample: bytes) -> bool:
 
 
 def _wrong_encoding(file: str, encoding: str, at: int, sample: bytes) -> FileRefused:
-    likely = likely_encoding(sample)
-    return FileRefused(
-        file, f"byte {at} is not valid {encoding}", _declare(likely) if likely else "Declare its encoding"
-    )
+    likely = likely_encoding(sample) if sample else encoding
+    remedy = "Declare its encoding" if likely is None else _declare(likely)
+    if likely == encoding:
+        remedy = f"It is {encoding} elsewhere: the file is cut or damaged there; copy it again"
+    return FileRefused(file, f"byte {at} is not valid {encoding}", remedy)
 
 
 def _declare(likely: str) -> str:

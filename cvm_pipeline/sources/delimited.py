@@ -14,6 +14,7 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from itertools import chain
+from typing import Literal
 
 import numpy as np
 import pyarrow as pa
@@ -22,6 +23,8 @@ import pyarrow.csv as pa_csv
 from cvm_pipeline.sources.errors import FileRefused, RowsDoNotBalance
 
 RAW_KEPT = 10_000
+# What every landed record has beside its columns: a file's own column of that name is given a suffix.
+OWN_COLUMNS = ("_file", "_line")
 _LF, _CR, _NUL = 10, 13, 0
 _GIVE_A_HEADER = "Give `read: {header: false, names: [...]}`, or `skip_rows` where the header stands lower"
 
@@ -59,7 +62,7 @@ class Parsed:
 
 def unique_names(names: Iterable[str]) -> list[str]:
     """Header names as columns: trimmed, empty ones numbered, repeated ones (whatever their case) given a suffix."""
-    taken: set[str] = set()
+    taken = set(OWN_COLUMNS)
     unique = []
     for position, name in enumerate(names, start=1):
         base = name.strip() or f"column_{position}"
@@ -163,7 +166,7 @@ class _Grammar:
     def names(self, header: bytes) -> list[str]:
         """The header's fields. Raises FileRefused where all are blank."""
         text = self.fold(header).decode()
-        quoting = csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE
+        quoting: Literal[0, 3] = csv.QUOTE_MINIMAL if self.quote else csv.QUOTE_NONE
         rows = csv.reader(io.StringIO(text, newline=""), delimiter=self.delimiter.decode(), quotechar=self.quote.decode() or None, quoting=quoting)  # fmt: skip
         names = next(rows, [])
         if not any(name.strip() for name in names):

@@ -15,6 +15,9 @@ from cvm_pipeline.sources.entities import CUSTOMERS, EXCHANGE_RATES, ORDER_LINES
 from cvm_pipeline.sources.sql import first_row, literal
 from cvm_pipeline.sources.standing import SOUND, standing_rows
 
+# DuckDB multiplies decimals of up to 18 digits in 18 digits: one factor must be wide.
+_WORTH = "cast(quantity as decimal(38,6)) * unit_price - coalesce(discount, 0)"
+
 
 @dataclass(frozen=True)
 class Naming:
@@ -64,6 +67,44 @@ def quarantine_unrated(con: duckdb.DuckDBPyConnection, entity: Entity, names: Na
             where x.currency = upper(r.currency) and x.rate_date = {names.day("r.ordered_at")}
         )
     """)
+
+
+def quarantine_too_large(con: duckdb.DuckDBPyConnection, entity: Entity, names: Naming) -> None:
+    """A single amount of a million million, or an order of ten, is a slip of the decimal point, and no table could hold its sums."""
+    if entity == ORDERS:
+        sizes = ["r.amount", "r.cost", "r.discount"]
+    else:
+        sizes = [*(f"cast(r.quantity as double) * {price}" for price in ("r.unit_price", "r.unit_cost")), "r.discount"]
+    size = "greatest(" + ", ".join(f"coalesce(abs(cast({each} as double)), 0)" for each in sizes) + ")"
+    key = ", ".join(f"r.{name}" for name in entity.key)
+    con.execute(f"""
+        create or replace temp table _too_large as
+        with sized as (
+            select _rank, _line, {key}, {size} * greatest(1, coalesce(cast(x.rate as double), 1)) as size
+            from landing.{entity.name} r left join clean.exchange_rates x
+                on x.currency = upper(r.currency) and x.rate_date = {names.day("r.ordered_at")}
+                   and upper(r.currency) <> {literal(names.currency)}
+            where {SOUND}
+        )
+        select _rank, _line from sized r qualify size >= 1e12 or sum(size) over (partition by {key}) >= 1e13
+    """)
+    con.execute(f"""
+        update landing.{entity.name} r set _bad = 'too_large' || chr(31) || 'amount: larger than any this side of a slip'
+        from _too_large x where r._rank = x._rank and r._line = x._line
+    """)
+
+
+def write_approximations(con: duckdb.DuckDBPyConnection) -> None:
+    """clean.approximations: rows whose cancellation or return has no date, so that history takes their own day for it."""
+    worth = {ORDERS: "amount", ORDER_LINES: _WORTH}
+    cases = (("cancelled", "status_at"), ("returned", "returned_at"))
+    counts = " union all ".join(
+        f"select _source as source, '{status} without {date}' as what, count(*) as rows from ({standing_rows(entity)})"
+        f" where status = '{status}' and {date} is null and {amount} > 0 group by _source"
+        for entity, amount in worth.items()
+        for status, date in cases
+    )
+    con.execute(f"create or replace table clean.approximations as {counts}")
 
 
 def write_records(con: duckdb.DuckDBPyConnection, names: Naming) -> None:
@@ -119,7 +160,7 @@ def _order_facts(names: Naming, entity: Entity) -> str:
 def _converted(amount: str) -> str:
     return (
         f"case when rate is null then cast({amount} as decimal(28,10))"
-        f" else cast(cast({amount} as decimal(24,6)) * cast(rate as decimal(14,8)) as decimal(28,10)) end"
+        f" else cast(cast({amount} as decimal(38,8)) * rate as decimal(28,10)) end"
     )
 
 
@@ -134,8 +175,8 @@ def write_order_lines(con: duckdb.DuckDBPyConnection, names: Naming, appending: 
         costs as (select product_id, max(unit_cost) as list_cost from clean.products group by product_id),
         priced as (
             select f.*, {names.id("f.product_id")} as published_product_id, {line} as line,
-                   {_converted("cast(quantity as decimal(24,6)) * cast(unit_price as decimal(14,8)) - coalesce(discount, 0)")} as amount,
-                   {_converted("cast(quantity as decimal(24,6)) * cast(coalesce(f.unit_cost, c.list_cost) as decimal(14,8))")} as cost
+                   {_converted(_WORTH)} as amount,
+                   {_converted("cast(quantity as decimal(38,6)) * coalesce(f.unit_cost, c.list_cost)")} as cost
             from facts f left join costs c on c.product_id = {names.id("f.product_id")}
         )
         select order_id, line, source_system, customer_id, ordered_at, ordered_date, published_product_id as product_id,

@@ -59,7 +59,7 @@ def equality_sides(con: duckdb.DuckDBPyConnection, sql: str, where: str) -> list
     return sides
 
 
-def _tree(con: duckdb.DuckDBPyConnection, sql: str, where: str) -> dict:  # type: ignore[type-arg]
+def _tree(con: duckdb.DuckDBPyConnection, sql: str, where: str) -> dict:
     row = first_row(con, "select json_serialize_sql(?)", [f"select ({sql}\n) as v"])
     answer = json.loads(row[0]) if row else {"error": True}
     if answer["error"]:
@@ -77,7 +77,7 @@ def _tree(con: duckdb.DuckDBPyConnection, sql: str, where: str) -> dict:  # type
     return node["select_list"][0]
 
 
-def _text(con: duckdb.DuckDBPyConnection, node: dict, where: str) -> str:  # type: ignore[type-arg]
+def _text(con: duckdb.DuckDBPyConnection, node: dict, where: str) -> str:
     row = first_row(con, "select json_serialize_sql('select 1')")
     statement = json.loads(row[0]) if row else {}
     statement["statements"][0]["node"]["select_list"] = [{**node, "alias": ""}]
@@ -87,7 +87,7 @@ def _text(con: duckdb.DuckDBPyConnection, node: dict, where: str) -> str:  # typ
     return str(back[0]).removeprefix("SELECT ")
 
 
-def _walk(node: object) -> list[dict]:  # type: ignore[type-arg]
+def _walk(node: object) -> list[dict]:
     found = []
     stack = [node]
     while stack:

@@ -205,11 +205,16 @@ def _land_file(
         content = _hash(path, name)
         landed = known.get((content, reading.key))
         if landed is None or not (zone.records(landed).exists() and zone.rejects(landed).exists()):
-            landed = _convert(
-                zone, path, LandedFile(name, content, reading.key, before[0], 0, 0, (), landed_at), reading
-            )
+            draft = LandedFile(name, content, reading.key, before[0], 0, 0, (), landed_at)
+            try:
+                landed = _convert(zone, path, draft, reading)
+            except FileRefused:
+                # Half a file may well be no gzip, no Parquet or no text: it is judged once it has come to rest.
+                if wait is None or _state(path, name) == before:
+                    raise
+                landed = None
         after = _state(path, name)
-        if after == before:
+        if after == before and landed is not None:
             return landed
         if wait is None:
             raise FileRefused(

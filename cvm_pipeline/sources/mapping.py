@@ -18,6 +18,7 @@ import duckdb
 import pyarrow as pa
 
 from cvm_pipeline.sources.casts import TimeRules, cast_for
+from cvm_pipeline.sources.delimited import OWN_COLUMNS
 from cvm_pipeline.sources.entities import SQL_TYPE, Entity
 from cvm_pipeline.sources.errors import MappingRefused, SourceErrors
 from cvm_pipeline.sources.expressions import Expression, equality_sides, parse
@@ -27,7 +28,10 @@ from cvm_pipeline.sources.sql import literal, quoted
 
 SEPARATOR = "chr(31)"
 ORIGIN = ("_source", "_rank", "_file", "_hash", "_line")
-_OWN = {"_file", "_line"}
+# Columns that only this statement knows; the files' own may be called anything else.
+_RANK, _HASH, _PATH, _UNTYPED = "_cvm_rank", "_cvm_hash", "_cvm_path", "_cvm_untyped"
+_INTEGERS = ("tinyint", "smallint", "int", "bigint", "hugeint")
+_FLOATS = ("double", "float", "real")
 
 
 @dataclass(frozen=True)
@@ -119,17 +123,21 @@ class _Mapper:
 
     def _expression(self, name: str) -> Expression:
         text = self.spec.columns[name]
-        exact = text if text in self.columns else None
+        exact = text if text in self.columns else self.by_name.get(text.lower())
         if exact is not None:
             return Expression(quoted(exact), ((exact,),))
-        return parse(self.con, text, f"{self.spec.name}.columns.{name}")
+        try:
+            return parse(self.con, text, f"{self.spec.name}.columns.{name}")
+        except MappingRefused as error:
+            near = difflib.get_close_matches(text, self.columns, n=1, cutoff=0.5)
+            raise MappingRefused(f"{error}" + (f"; did you mean the column {near[0]!r}?" if near else "")) from error
 
     def _check_columns(self, expressions: Sequence[Expression]) -> None:
         """Every column that is named must be in every file: a renamed one would otherwise read as empty."""
-        wanted = {ref[0] for e in expressions for ref in e.references if ref[0] not in self.lookups} - _OWN
-        for join in self.spec.joins:
-            for side in equality_sides(self.con, join.on, f"{self.spec.name}.join.{join.alias}"):
-                wanted |= {ref[0] for e in side for ref in e.references if ref[0] not in self.lookups}
+        sides = [side for join in self.spec.joins
+                 for pair in equality_sides(self.con, join.on, f"{self.spec.name}.join.{join.alias}") for side in pair]  # fmt: skip
+        not_the_files = {alias.lower() for alias in self.lookups} | set(OWN_COLUMNS)
+        wanted = {ref[0] for e in (*expressions, *sides) for ref in e.references if ref[0].lower() not in not_the_files}
         wanted |= set(self.spec.types)
         problems = []
         for part, _ in self.files:
@@ -153,10 +161,10 @@ class _Mapper:
             "_landed_files",
             pa.table(
                 {
-                    "path": [str(part.records) for part, _ in self.files],
-                    "_rank": pa.array([rank for _, rank in self.files], pa.int32()),
+                    _PATH: [str(part.records) for part, _ in self.files],
+                    _RANK: pa.array([rank for _, rank in self.files], pa.int32()),
                     "_file": [part.file.name for part, _ in self.files],
-                    "_hash": [part.file.hash for part, _ in self.files],
+                    _HASH: [part.file.hash for part, _ in self.files],
                 }
             ),
         )
@@ -164,18 +172,17 @@ class _Mapper:
         replaced, broken = [], []
         for name, sql_type in self.spec.types.items():
             column = quoted(self.by_name[name.lower()])
-            text = f"nullif(trim({column}), '')"
+            text = f"nullif(trim(l.{column}), '')"
             replaced.append(f"try_cast({text} as {self._declared(name, sql_type)}) as {column}")
             broken.append(
-                f"when {text} is not null and (try_cast({text} as {sql_type}) is null or contains({text}, '_')) then"
+                f"when {text} is not null and ({_refused_as(text, sql_type)}) then"
                 f" 'type' || {SEPARATOR} || {literal(name)} || ': ' || left({text}, 60) || ' is not ' || {literal(sql_type)}"
             )
         replace = f" replace ({', '.join(replaced)})" if replaced else ""
         typed = f"case {' '.join(broken)} end" if broken else "cast(null as varchar)"
         return (
-            f"select l.* exclude (_landed_path){replace}, f._rank, f._file, f._hash, {typed} as _untyped"
-            f" from read_parquet([{paths}], union_by_name = true, filename = '_landed_path') l"
-            f" join _landed_files f on f.path = l._landed_path"
+            f"select l.* exclude ({_PATH}){replace}, f.{_RANK}, f._file, f.{_HASH}, {typed} as {_UNTYPED}"
+            f" from read_parquet([{paths}], union_by_name = true, filename = '{_PATH}') l join _landed_files f using ({_PATH})"
         )
 
     def _declared(self, name: str, sql_type: str) -> str:
@@ -215,7 +222,7 @@ class _Mapper:
         key = ", ".join(f"{sql} as _k{i}" for i, sql in enumerate(keys))
         group = ", ".join(f"_k{i}" for i in range(len(keys)))
         on = " and ".join(f"_l._k{i} = ({sql})" for i, sql in enumerate(fits))
-        count = quoted(f"_n_{join.alias}")
+        count = quoted(f"_cvm_{join.alias}")
         self.ambiguous.append(
             f"when {count} > 1 then 'join_not_unique' || {SEPARATOR} || {literal(join.alias)} || ' has ' || {count}"
             f" || ' records for this row'"
@@ -238,11 +245,9 @@ class _Mapper:
             if where
             else "struct_pack(v := true)"
         )
-        origin = f"{literal(self.spec.name)} as _source, _rank, _file, _hash, {LINE}"
+        origin = f"{literal(self.spec.name)} as _source, {_RANK} as _rank, _file, {_HASH} as _hash, {LINE}"
         joins = f"case {' '.join(self.ambiguous)} end" if self.ambiguous else "cast(null as varchar)"
-        return (
-            f"select {', '.join([origin, *values])}, {kept} as _kept, _untyped, {joins} as _ambiguous from ({rows}) _q"
-        )
+        return f"select {', '.join([origin, *values])}, {kept} as _kept, {_UNTYPED} as _untyped, {joins} as _ambiguous from ({rows}) _q"
 
     def _types(self, valued: str, names: Sequence[str]) -> dict[str, str]:
         described = ", ".join(f"{quoted('e_' + name)}.v as {quoted(name)}" for name in names)
@@ -292,6 +297,19 @@ class _Mapper:
             f" case when not coalesce(_kept.v, true) and _untyped is null then null {' '.join(problems)} end as _bad,"
             f" {', '.join(outputs)} from (select *, {', '.join(columns)} from ({valued}) _v) _c"
         )
+
+
+def _refused_as(text: str, sql_type: str) -> str:
+    """SQL: whether a text that is not empty can't be had as the declared type without loss."""
+    value = f"try_cast({text} as {sql_type})"
+    refused = [f"{value} is null", f"contains({text}, '_')"]
+    if sql_type.startswith(_INTEGERS):
+        refused.append(f"coalesce(try_cast({text} as decimal(38,6)) <> {value}, true)")
+    elif sql_type.startswith(_FLOATS):
+        refused.append(f"not isfinite({value})")
+    elif sql_type == "timestamp":
+        refused.append(rf"regexp_matches({text}, ':.*(Z|[+-]\d\d(:?\d\d)?)$')")
+    return " or ".join(refused)
 
 
 def _union(columns: object) -> tuple[str, ...]:

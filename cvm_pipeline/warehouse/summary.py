@@ -1,6 +1,6 @@
 """What stands, in a few figures: for the end of a run and for `cvm status`.
 
-Belongs here: small reads of the published file. Not here: how they are shown (`cli/`).
+Belongs here: small reads of the published file, and of the audit of rows, published or not. Not here: how they are shown (`cli/`).
 """
 
 from __future__ import annotations
@@ -10,8 +10,12 @@ from datetime import date
 from decimal import Decimal
 from typing import Any
 
+import duckdb
+
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.warehouse.versions import open_standing
+
+ROW_COUNTS = ("files", "read", "accepted", "quarantined", "duplicate", "filtered", "superseded")
 
 
 @dataclass(frozen=True)
@@ -91,15 +95,17 @@ def stale_snapshots(home: Home) -> list[date]:
     return [row[0] for row in rows]
 
 
-def quarantine_reasons(home: Home) -> list[dict[str, Any]]:
-    """From the published audit: rows read and refused by source."""
+def published_sources(home: Home) -> list[dict[str, Any]]:
+    """`rows_by_source` of the publication that stands; empty where there is none."""
     with open_standing(home) as con:
-        if con is None:
-            return []
-        rows = con.execute("""
-            select source, sum(rows_read), sum(rows_accepted), sum(rows_quarantined), sum(rows_duplicate),
-                   sum(rows_filtered), sum(rows_superseded), count(*)
-            from cvm.ingest_audit group by source order by source
-        """).fetchall()
-    names = ("source", "read", "accepted", "quarantined", "duplicate", "filtered", "superseded", "files")
-    return [dict(zip(names, (row[0], *map(int, row[1:])), strict=True)) for row in rows]
+        return [] if con is None else rows_by_source(con, "cvm.ingest_audit")
+
+
+def rows_by_source(con: duckdb.DuckDBPyConnection, audit: str) -> list[dict[str, Any]]:
+    """What became of the rows of each source, from an ingest audit: `source`, then the counts of ROW_COUNTS."""
+    rows = con.execute(f"""
+        select source, count(*), sum(rows_read), sum(rows_accepted), sum(rows_quarantined), sum(rows_duplicate),
+               sum(rows_filtered), sum(rows_superseded)
+        from {audit} group by source order by source
+    """).fetchall()
+    return [{"source": row[0], **dict(zip(ROW_COUNTS, map(int, row[1:]), strict=True))} for row in rows]

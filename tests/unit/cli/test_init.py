@@ -1,6 +1,3 @@
-import subprocess
-import sys
-
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -98,21 +95,3 @@ def test_mistakes_as_json_go_to_standard_output(tmp_path, capsys):
         words.fail_configuration(caught.value, as_json=True)
     told = json.loads(capsys.readouterr().out)
     assert told["mistakes"][0]["what"] == "can't be read: No such file or directory"
-
-
-def test_importing_the_command_line_loads_nothing_heavy():
-    code = (
-        "import sys, cvm_pipeline.cli.init, cvm_pipeline.cli.words, cvm_pipeline.config.environment;"
-        "print(*sorted({'pandas', 'numpy', 'pyarrow', 'duckdb', 'pydantic', 'ruamel', 'openpyxl', 'dagster'} & set(sys.modules)))"
-    )
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert loaded.split() == []
-
-
-def test_reading_a_configuration_loads_neither_frames_nor_engines():
-    code = (
-        "import sys, cvm_pipeline.config.load, cvm_pipeline.config.proposal, cvm_pipeline.config.heads;"
-        "print(*sorted({'pandas', 'numpy', 'pyarrow', 'duckdb', 'dagster'} & set(sys.modules)))"
-    )
-    loaded = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
-    assert loaded.split() == []

@@ -6,6 +6,7 @@ import csv
 import io
 import time
 import tracemalloc
+from collections.abc import Iterator
 from itertools import pairwise
 
 import pytest
@@ -163,7 +164,7 @@ def test_a_nul_byte_refuses_only_its_row() -> None:
 
 
 def test_a_line_of_50_megabytes_is_refused_in_bounded_memory_and_time() -> None:
-    def blocks() -> list[bytes]:
+    def blocks() -> Iterator[bytes]:
         yield b"a,b\n1,x\n2,"
         for _ in range(50):
             yield b"z" * (1 << 20)

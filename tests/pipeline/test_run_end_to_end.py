@@ -1,0 +1,247 @@
+"""One whole run, from raw files to what a reader is answered, against a reckoning made a second way."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import math
+import re
+from collections import Counter
+from decimal import Decimal
+
+import duckdb
+import pytest
+from reckoning import reckon, total
+
+from cvm_pipeline.domain.contracts import TABLES
+
+MAY = dt.date(2024, 5, 31)
+
+# tables.md, word for word.
+CUSTOMER_VALUE_COLUMNS = """as_of_date, customer_id, customer_type, first_order_date, last_order_date, transactions, frequency,
+recency, T, monetary_value, days_since_last, gap_median, gap_limit, revenue_total, revenue_12m, margin_total, margin_12m, p_alive,
+expected_transactions_12m, expected_spend, clv_12m, clv_36m, clv, clv_low, clv_high, interval_basis, existing_value,
+potential_value, influence_value, influence_passed, total_value, value_rank, value_percentile, value_tier, previous_tier, r_score,
+f_score, m_score, rfm_cell, rfm_segment, lifecycle_stage, previous_stage, stage_since, stage_reason, is_loyal, warning_level,
+value_matrix, needs, behaviour_cluster, is_excluded, exclusion_reason, clv_model, publication_id"""
+PROMISED = {
+    "customer_value", "customer_value_history", "customer", "customer_pii", "segment_membership", "segment_summary",
+    "segment_parameter", "pareto_curve", "clv_model_card", "unmatched_return", "data_dictionary", "data_quality_result",
+    "ingest_audit", "publication", "current_publication",
+}  # fmt: skip
+METRIC = re.compile(
+    r"param_\w+|se_\w+|log_likelihood|customers|time_unit_days|converged|gradient_norm|is_champion|gives_p_alive|fallback"
+)
+
+
+def test_every_table_that_this_issue_names_is_there_under_the_name_that_readers_type(shop):
+    found = {
+        row[0]
+        for row in shop.ask("select table_name from duckdb_tables() where database_name = current_database()")
+        if shop.ask(f"select count(*) from cvm.{row[0]}")
+    }
+    with duckdb.connect(str(shop.home.published_pii_file), read_only=True) as con:
+        found |= {row[0] for row in con.execute("select table_name from duckdb_tables()").fetchall()}
+        assert con.execute("select count(*) from cvm_pii.customer_pii").fetchall()[0][0] > 100
+    assert found == PROMISED
+
+
+def test_customer_value_has_the_columns_of_the_contract_in_its_order(shop):
+    promised = [name.strip() for name in CUSTOMER_VALUE_COLUMNS.replace("\n", " ").split(",")]
+    for name in ("customer_value", "customer_value_history"):
+        assert [row[0] for row in shop.ask(f"describe cvm.{name}")] == promised
+
+
+def test_every_customer_stands_exactly_once(shop):
+    known = reckon(shop.folder / "landing", MAY)
+    assert Counter(shop.column("select customer_id from cvm.customer_value")) == Counter(dict.fromkeys(known, 1))
+    assert sorted(shop.column("select customer_id from cvm.customer")) == sorted(known)
+
+
+@pytest.mark.parametrize("as_of", [dt.date(2024, 4, 30), MAY], ids=str)
+def test_purchase_histories_equal_those_reckoned_by_hand_from_the_raw_files(shop, as_of):
+    expected = reckon(shop.folder / "landing", as_of)
+    rows = shop.ask(
+        """select customer_id, transactions, recency, "T", monetary_value, revenue_total from cvm.customer_value_history
+           where as_of_date = ?""",
+        as_of,
+    )
+    differing = {
+        customer: (found, vars(expected[customer]))
+        for customer, *found in rows
+        if found != list(vars(expected[customer]).values())
+    }
+    assert differing == {}
+    assert len(rows) == len(expected)
+    assert sum(measures.transactions > 1 for measures in expected.values()) > 150, "the shop must be worth reckoning"
+
+
+def test_revenue_of_customers_and_guests_together_is_that_of_the_raw_files_to_the_last_digit(shop):
+    customers = shop.column("select sum(revenue_total) from cvm.customer_value")[0]
+    ((guests,),) = shop.work(f"""
+        select sum(amount) - (select coalesce(sum(amount), 0) from marts.fct_return_allocations
+                              where customer_id is null and returned_date <= date '{MAY}')
+        from marts.fct_orders where is_anonymous and not is_return and ordered_date <= date '{MAY}'
+          and (void_date is null or void_date > ordered_date)""")
+    assert guests > 0
+    assert customers + guests == total(shop.folder / "landing", MAY)
+
+
+def test_every_row_read_is_accounted_for(shop):
+    audit = shop.table("ingest_audit")
+    parts = ["rows_accepted", "rows_quarantined", "rows_duplicate", "rows_filtered", "rows_superseded"]
+    assert (audit["rows_read"] == audit[parts].sum(axis=1)).all()
+    landing = shop.folder / "landing"
+    for file, rows in zip(audit["file"], audit["rows_read"], strict=True):
+        assert rows == len((shop.folder / file).read_text(encoding="utf-8").splitlines()) - 1
+    assert len(audit) == len(list(landing.iterdir()))
+    lines = audit[audit["source"] == "order_lines"]
+    corrected = len((landing / "lines-3-corrections.csv").read_text(encoding="utf-8").splitlines()) - 1
+    assert lines["rows_superseded"].sum() == corrected
+    assert lines["rows_quarantined"].sum() == 11
+
+
+def test_a_row_refused_is_kept_with_its_text_and_its_reason(shop):
+    refused = dict(shop.work("select split_part(raw, ',', 1), rule || ': ' || detail from clean.quarantine"))
+    assert set(refused) == {f"dirt-{number}" for number in range(11)}
+    assert "XXX" in refused["dirt-8"]
+    assert "teleported" in refused["dirt-9"]
+
+
+def test_the_publication_that_stands_is_told_in_one_row_and_counts_what_it_wrote(shop):
+    ((standing, as_of),) = shop.ask("select publication_id, as_of_date from cvm.current_publication")
+    newest = shop.ask("select * exclude (rows_by_table), rows_by_table from cvm.publication order by published_at desc")
+    names = [row[0] for row in shop.ask("describe select * exclude (rows_by_table), rows_by_table from cvm.publication")]
+    row = dict(zip(names, newest[0], strict=True))
+    assert len(newest) == 2
+    assert (standing, as_of) == (row["publication_id"], MAY)
+    assert (row["status"], row["currency"], row["timezone"]) == ("published", "EUR", "Europe/Berlin")
+    assert row["data_through"] == dt.date(2024, 6, 28)
+    assert "0 blocking" in row["gate_summary"]
+    for name, rows in json.loads(row["rows_by_table"]).items():
+        if name in ("customer_pii", "data_quality_result", "publication", "current_publication"):
+            continue
+        assert shop.column(f"select count(*) from cvm.{name} where publication_id = '{standing}'") == [rows], name
+
+
+def test_every_check_of_the_gate_is_published_with_its_answer(shop):
+    from cvm_pipeline.defs.gate import complete_suites, required_checks
+
+    rows = shop.ask("""select suite, expectation from cvm.data_quality_result
+                       where publication_id = (select publication_id from cvm.current_publication)""")
+    assert set(rows) == {(suite, name) for suite, names in required_checks(complete_suites()).items() for name in names}
+
+
+def test_the_dictionary_covers_every_column_and_says_what_the_database_says(shop):
+    told = {(t, c): (type_.lower(), meaning) for t, c, type_, meaning in
+            shop.ask('select "table", "column", type, meaning from cvm.data_dictionary')}  # fmt: skip
+    assert set(told) == {(table.name, column) for table in TABLES for column in table.names}
+    columns = shop.ask("""select table_name, column_name, data_type, comment from duckdb_columns()
+                          where schema_name = 'cvm' and database_name = current_database()""")
+    assert len(columns) > 150
+    for table, column, type_, comment in columns:
+        spelled, meaning = told[table, column]
+        assert spelled == type_.lower().replace("decimal(18, 4)", "decimal(18,4)"), (table, column)
+        assert meaning in (comment or ""), (table, column)
+
+
+def test_the_model_card_speaks_the_words_of_the_contract(shop):
+    card = shop.table("clv_model_card", f"as_of_date = date '{MAY}'")
+    assert set(card["model"]) >= {"bg_nbd", "mbg_nbd", "gamma_gamma"}
+    assert [metric for metric in card["metric"] if not METRIC.fullmatch(metric)] == []
+    value = {(model, metric): v for model, metric, v in zip(card["model"], card["metric"], card["value"], strict=True)}
+    for model, letters in (("bg_nbd", "r alpha a b"), ("mbg_nbd", "r alpha a b"), ("gamma_gamma", "p q v")):
+        assert {metric for of, metric in value if of == model} >= {f"param_{letter}" for letter in letters.split()}
+    assert value["mbg_nbd", "is_champion"] == value["mbg_nbd", "gives_p_alive"] == 1
+    assert value["mbg_nbd", "time_unit_days"] == 7
+    assert value["mbg_nbd", "customers"] == shop.column(
+        "select count(*) from cvm.customer_value where transactions > 0 and not is_excluded"
+    )[0]  # fmt: skip
+
+
+def test_flagged_customers_stay_in_every_table_and_out_of_segments(shop):
+    flags = Counter(shop.column("select exclusion_reason from cvm.customer_value where is_excluded"))
+    assert set(flags) == {"employee", "test"}
+    counted = shop.column(
+        f"select sum(customers) from cvm.segment_summary where scheme = 'tier' and as_of_date = date '{MAY}'"
+    )
+    assert counted == shop.column("select count(*) from cvm.customer_value where not is_excluded")
+
+
+def test_who_is_known_by_a_return_alone_never_bought_and_keeps_the_negative_revenue(shop):
+    ((transactions, tier, stage, revenue),) = shop.ask(
+        "select transactions, value_tier, lifecycle_stage, revenue_total from cvm.customer_value where customer_id = 'c0903'"
+    )
+    assert (transactions, tier, stage) == (0, "D", "prospect")
+    assert revenue < 0
+    listed = shop.column("select sum(amount) from cvm.unmatched_return where customer_id = 'c0903'")
+    assert listed == [-revenue]
+
+
+def test_no_number_that_is_none_reaches_a_reader(shop):
+    for table in TABLES:
+        frame = shop.table(table.name)
+        for column in table.columns:
+            if column.type == "double":
+                assert all(math.isfinite(value) for value in frame[column.name].dropna()), (table.name, column.name)
+
+
+def test_text_arrives_as_it_was_written(shop):
+    assert "NA" in shop.column("select distinct country from cvm.customer")
+    assert shop.table("customer_pii").set_index("customer_id")["name"]["c0001"] == "Name 1 Müller 李"
+
+
+def test_names_and_addresses_lie_in_a_file_of_their_own_that_only_its_owner_reads(shop):
+    assert shop.home.published_pii_file.resolve().stat().st_mode & 0o777 == 0o600
+    columns = {row[0] for table in PROMISED - {"customer_pii"} for row in shop.ask(f"describe cvm.{table}")}
+    assert columns & {"name", "email", "phone", "birth_date"} == set()
+
+
+@pytest.fixture(scope="module")
+def papers_case(example):
+    place = example("cdnow_sample")
+    outcome = place.run(dt.date(1997, 9, 30))
+    assert outcome.exit_code == 0, outcome.messages
+    rows = place.ask("select model, metric, value from cvm.clv_model_card where cut_date = 'all'")
+    return {(model, metric): value for model, metric, value in rows}
+
+
+@pytest.mark.parametrize(
+    ("model", "parameters", "log_likelihood", "customers"),
+    [
+        ("bg_nbd", {"r": 0.2425945, "alpha": 4.4136019, "a": 0.7929199, "b": 2.4258881}, -9582.429, 2357),
+        ("mbg_nbd", {"r": 0.5248432, "alpha": 6.183086, "a": 0.891359, "b": 1.614002}, -9582.13572, 2357),
+        ("gamma_gamma", {"p": 6.249572, "q": 3.744225, "v": 15.443521}, -4055.91769, 946),
+    ],
+)
+def test_the_papers_figures_come_out_of_the_whole_pipeline(papers_case, model, parameters, log_likelihood, customers):
+    """clv_numbers.md, section 1: CDNOW 1/10 sample calibrated to 1997-09-30, in weeks."""
+    for letter, published in parameters.items():
+        assert papers_case[model, f"param_{letter}"] == pytest.approx(published, rel=2e-3), letter
+    assert papers_case[model, "log_likelihood"] == pytest.approx(log_likelihood, abs=1e-3)
+    assert papers_case[model, "customers"] == customers
+    assert papers_case[model, "converged"] == 1
+    assert papers_case[model, "fallback"] == 0
+
+
+def test_all_customers_of_cdnow_are_published_as_of_their_last_day(example):
+    place = example("cdnow")
+    outcome = place.run()
+    assert (outcome.exit_code, outcome.as_of) == (0, dt.date(1998, 6, 30)), outcome.messages
+    counts = place.ask("""select count(*), count(distinct customer_id), sum(revenue_total), sum(transactions),
+                                 count(*) filter (where frequency > 0) from cvm.customer_value""")
+    assert counts == [_counted_by_hand()]
+    assert counts[0][0] == 23570
+
+
+def _counted_by_hand() -> tuple:
+    from cvm_pipeline.config.paths import package_file
+
+    days: dict[str, set[str]] = {}
+    revenue = Decimal(0)
+    for line in package_file("lifetimes/datasets/CDNOW_master.txt").read_text().splitlines()[1:]:
+        customer, day, _, spent = line.split()
+        days.setdefault(customer, set()).add(day)
+        revenue += Decimal(spent)
+    repeaters = sum(len(bought) > 1 for bought in days.values())
+    return len(days), len(days), revenue, sum(map(len, days.values())), repeaters
