@@ -13,6 +13,7 @@ import dagster as dg
 
 from cvm_pipeline.config.exit_codes import BLOCKED, FAILED, USAGE
 from cvm_pipeline.config.project import Project
+from cvm_pipeline.defs.instance import history_kept_open
 from cvm_pipeline.quality.results import AcceptanceRefused
 from cvm_pipeline.quality.suite import SuiteIncomplete
 from cvm_pipeline.sources.errors import MappingRefused, QuarantineTooLarge, SourceError, SourceErrors
@@ -52,7 +53,8 @@ def workshop_resource(
 
     @dg.resource(description="The project, the clock, and a place to report progress.")
     def workshop(context: dg.InitResourceContext) -> Iterator[Workshop]:
-        with run_lock(project.home, "customer_value", context.run_id or ""):
+        run_id = context.run_id or ""
+        with run_lock(project.home, "customer_value", run_id), history_kept_open(project.home, run_id):
             yield Workshop(project, now, progress)
 
     return workshop

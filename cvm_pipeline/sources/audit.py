@@ -154,7 +154,7 @@ def _quarantine_mapped(con: duckdb.DuckDBPyConnection, source: LandedSource, sta
     for part in source.parts:
         if part.file.hash not in hashes:
             continue
-        fields = ", ".join(_as_written(quoted(name), delimiter) for name in part.file.columns)
+        fields = ", ".join(_as_written(f"t.{quoted(name)}", delimiter) for name in part.file.columns)
         con.execute(f"""
             insert into clean.quarantine
             select {literal(spec.name)}, {literal(spec.entity)}, b._file, b._line,

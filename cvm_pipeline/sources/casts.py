@@ -17,6 +17,8 @@ _ISO_INSTANT = (
 )
 _TRUE = "('true','t','yes','y','1')"
 _FALSE = "('false','f','no','n','0')"
+_INTEGERS = ("tinyint", "smallint", "int", "bigint", "hugeint")
+_FLOATS = ("double", "float", "real")
 
 
 @dataclass(frozen=True)
@@ -169,3 +171,16 @@ def _flag(text: str) -> Cast:
         f" 'not_a_flag' || chr(31) || left({text}, 60) || ' is neither true nor false' end"
     )
     return Cast(value, problem)
+
+
+def refused_as(text: str, sql_type: str) -> str:
+    """SQL: whether a text that is not empty can't be had as the declared type without loss."""
+    value = f"try_cast({text} as {sql_type})"
+    refused = [f"{value} is null", f"contains({text}, '_')"]
+    if sql_type.startswith(_INTEGERS):
+        refused.append(f"coalesce(try_cast({text} as decimal(38,6)) <> {value}, true)")
+    elif sql_type.startswith(_FLOATS):
+        refused.append(f"not isfinite({value})")
+    elif sql_type == "timestamp":
+        refused.append(rf"regexp_matches({text}, ':.*(Z|[+-]\d\d(:?\d\d)?)$')")
+    return " or ".join(refused)

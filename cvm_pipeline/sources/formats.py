@@ -166,7 +166,10 @@ def _arrow_text(column: pa.Array) -> pa.Array:
     try:
         return column.cast(pa.string())
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError):
-        return pa.array([None if v is None else json.dumps(v, default=str, ensure_ascii=False) for v in column.to_pylist()], pa.string())
+        return pa.array(
+            [None if v is None else json.dumps(v, default=str, ensure_ascii=False) for v in column.to_pylist()],
+            pa.string(),
+        )
 
 
 def _xlsx(path: Path, file: str, reading: Reading) -> Iterator[Parsed]:

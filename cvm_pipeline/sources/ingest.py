@@ -8,8 +8,9 @@ from pathlib import Path
 
 from cvm_pipeline.sources.clean import LandedSource
 from cvm_pipeline.sources.errors import SourceError, SourceErrors
+from cvm_pipeline.sources.finding import find_files
 from cvm_pipeline.sources.formats import Reading
-from cvm_pipeline.sources.landing import LandingReport, LandingZone, find_files, land_source
+from cvm_pipeline.sources.landing import LandingReport, LandingZone, land_source
 from cvm_pipeline.sources.mapping import LandedPart
 from cvm_pipeline.sources.spec import SourceSpec
 

@@ -10,7 +10,6 @@ Not here: what columns mean (`mapping.py`), which record stands (`clean.py`).
 from __future__ import annotations
 
 import contextlib
-import glob
 import hashlib
 import json
 import os
@@ -22,9 +21,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cvm_pipeline.config.paths import PACKAGE_PREFIX, glob_pattern
 from cvm_pipeline.sources.delimited import Parsed, Reject
 from cvm_pipeline.sources.errors import FileRefused, SourceError, SourceErrors
+from cvm_pipeline.sources.finding import find_files
 from cvm_pipeline.sources.formats import Reading, read_file
 
 LINE = "_line"
@@ -162,27 +161,6 @@ def land_source(
     if refused:
         raise refused[0] if len(refused) == 1 else SourceErrors(refused)
     return report
-
-
-def find_files(pattern: str, root: Path) -> list[tuple[Path, str]]:
-    """Files that a `path` of cvm.yml finds, in the order of their names, each with the name that a user knows it by.
-
-    The name is relative to cvm.yml, absolute where the pattern is, and `package:...` for a file of a package: it is part
-    of the key of an order without an id, so it must be the same on every machine.
-    """
-    try:
-        found = glob.glob(glob_pattern(pattern, root), recursive=True)  # noqa: PTH207 - the pattern may climb
-    except FileNotFoundError as error:
-        raise SourceError(str(error)) from error
-    paths = [path for path in map(Path, found) if path.is_file()]
-    if pattern.startswith(PACKAGE_PREFIX):
-        return [(path, pattern) for path in paths]
-    absolute = Path(pattern).expanduser().is_absolute()
-    shown = ((path, str(path) if absolute else os.path.relpath(path, root)) for path in paths)
-    # A file system's name may hold bytes that are no text.
-    return sorted(
-        ((path, os.fsencode(name).decode(errors="backslashreplace")) for path, name in shown), key=lambda f: f[1]
-    )
 
 
 def _standing(before: Sequence[LandedFile], under: dict[str, LandedFile]) -> list[LandedFile]:

@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from cvm_pipeline.sources.casts import TimeRules, cast_for
+from cvm_pipeline.sources.casts import TimeRules, cast_for, refused_as
 from cvm_pipeline.sources.delimited import OWN_COLUMNS
 from cvm_pipeline.sources.entities import SQL_TYPE, Entity
 from cvm_pipeline.sources.errors import MappingRefused, SourceErrors
@@ -30,8 +30,6 @@ SEPARATOR = "chr(31)"
 ORIGIN = ("_source", "_rank", "_file", "_hash", "_line")
 # Columns that only this statement knows; the files' own may be called anything else.
 _RANK, _HASH, _PATH, _UNTYPED = "_cvm_rank", "_cvm_hash", "_cvm_path", "_cvm_untyped"
-_INTEGERS = ("tinyint", "smallint", "int", "bigint", "hugeint")
-_FLOATS = ("double", "float", "real")
 
 
 @dataclass(frozen=True)
@@ -141,10 +139,12 @@ class _Mapper:
         wanted |= set(self.spec.types)
         problems = []
         for part, _ in self.files:
-            present = {name.lower() for name in part.file.columns}
+            # A JSON object leaves out what it doesn't have: there a column must be in some file only.
+            found = self.columns if self.spec.reading.format == "jsonl" else part.file.columns
+            present = {name.lower() for name in found}
             for name in sorted(wanted):
                 if name.lower() not in present:
-                    near = difflib.get_close_matches(name, part.file.columns, n=1, cutoff=0.5)
+                    near = difflib.get_close_matches(name, found, n=1, cutoff=0.5)
                     hint = f"did you mean {near[0]!r}? " if near else ""
                     problems.append(
                         MappingRefused(
@@ -175,7 +175,7 @@ class _Mapper:
             text = f"nullif(trim(l.{column}), '')"
             replaced.append(f"try_cast({text} as {self._declared(name, sql_type)}) as {column}")
             broken.append(
-                f"when {text} is not null and ({_refused_as(text, sql_type)}) then"
+                f"when {text} is not null and ({refused_as(text, sql_type)}) then"
                 f" 'type' || {SEPARATOR} || {literal(name)} || ': ' || left({text}, 60) || ' is not ' || {literal(sql_type)}"
             )
         replace = f" replace ({', '.join(replaced)})" if replaced else ""
@@ -297,19 +297,6 @@ class _Mapper:
             f" case when not coalesce(_kept.v, true) and _untyped is null then null {' '.join(problems)} end as _bad,"
             f" {', '.join(outputs)} from (select *, {', '.join(columns)} from ({valued}) _v) _c"
         )
-
-
-def _refused_as(text: str, sql_type: str) -> str:
-    """SQL: whether a text that is not empty can't be had as the declared type without loss."""
-    value = f"try_cast({text} as {sql_type})"
-    refused = [f"{value} is null", f"contains({text}, '_')"]
-    if sql_type.startswith(_INTEGERS):
-        refused.append(f"coalesce(try_cast({text} as decimal(38,6)) <> {value}, true)")
-    elif sql_type.startswith(_FLOATS):
-        refused.append(f"not isfinite({value})")
-    elif sql_type == "timestamp":
-        refused.append(rf"regexp_matches({text}, ':.*(Z|[+-]\d\d(:?\d\d)?)$')")
-    return " or ".join(refused)
 
 
 def _union(columns: object) -> tuple[str, ...]:

@@ -72,10 +72,15 @@ def read_record(home: Home, publication_id: str) -> GateRecord | None:
         raise WarehouseError(f"{path} is no gate record ({error}). Remove it and run again.") from error
 
 
+def newest_judged(home: Home) -> str | None:
+    """The id of the newest candidate that has a record, as the record's file is named; None before the first."""
+    return max((path.stem for path in home.gate.glob("*.json") if not path.name.startswith(".")), default=None)
+
+
 def newest_record(home: Home) -> GateRecord | None:
     """The record of the newest candidate, by its id; None before the first."""
-    names = sorted(path.stem for path in home.gate.glob("*.json") if not path.name.startswith("."))
-    return read_record(home, names[-1]) if names else None
+    newest = newest_judged(home)
+    return read_record(home, newest) if newest else None
 
 
 def _path(home: Home, publication_id: str) -> Path:

@@ -182,10 +182,3 @@ def test_an_entitys_words_are_those_of_the_design_in_both_declarations(name: str
     declared = {field.name: set(field.vocabulary) for field in entities.ENTITIES[name].fields if field.vocabulary}
     assert declared == {column: words for column, words in WORDS.items() if column in declared}
     assert declared == {column: set(words) for column, words in entity_names.ENTITIES[name].vocabularies.items()}
-
-
-@pytest.mark.parametrize("name", BROUGHT)
-def test_an_entity_is_known_again_by_columns_that_it_has(name: str) -> None:
-    entity = entities.ENTITIES[name]
-    assert entity.key
-    assert set(entity.key) <= set(entity.names)

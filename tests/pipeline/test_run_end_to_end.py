@@ -11,7 +11,9 @@ from decimal import Decimal
 
 import duckdb
 import pytest
+from places import Place
 from reckoning import reckon, total
+from small_shop import write_orders
 
 from cvm_pipeline.domain.contracts import TABLES
 
@@ -110,13 +112,14 @@ def test_a_row_refused_is_kept_with_its_text_and_its_reason(shop):
 
 def test_the_publication_that_stands_is_told_in_one_row_and_counts_what_it_wrote(shop):
     ((standing, as_of),) = shop.ask("select publication_id, as_of_date from cvm.current_publication")
-    newest = shop.ask("select * exclude (rows_by_table), rows_by_table from cvm.publication order by published_at desc")
-    names = [row[0] for row in shop.ask("describe select * exclude (rows_by_table), rows_by_table from cvm.publication")]
+    newest = shop.ask("select * from cvm.publication order by published_at desc")
+    names = [row[0] for row in shop.ask("describe cvm.publication")]
     row = dict(zip(names, newest[0], strict=True))
     assert len(newest) == 2
     assert (standing, as_of) == (row["publication_id"], MAY)
     assert (row["status"], row["currency"], row["timezone"]) == ("published", "EUR", "Europe/Berlin")
-    assert row["data_through"] == dt.date(2024, 6, 28)
+    ((newest_sale,),) = shop.work("select max(ordered_date) from clean.orders where void_date is distinct from ordered_date")
+    assert row["data_through"] == newest_sale
     assert "0 blocking" in row["gate_summary"]
     for name, rows in json.loads(row["rows_by_table"]).items():
         if name in ("customer_pii", "data_quality_result", "publication", "current_publication"):
@@ -245,3 +248,50 @@ def _counted_by_hand() -> tuple:
         revenue += Decimal(spent)
     repeaters = sum(len(bought) > 1 for bought in days.values())
     return len(days), len(days), revenue, sum(map(len, days.values())), repeaters
+
+
+def _days(customer: str, count: int, gap: int, amount: str) -> list[tuple[str, str, str]]:
+    first = dt.date(2023, 6, 1)
+    return [(customer, str(first + dt.timedelta(days=gap * n)), amount) for n in range(count)]
+
+
+BASES = {
+    "three customers": [*_days("a", 5, 20, "10.00"), *_days("b", 2, 90, "70.00"), ("c", "2024-01-03", "5.00")],
+    "identical customers": [row for n in range(60) for row in _days(f"k{n:02}", 4, 30, "25.00")],
+    "one giant": [("g", "2024-02-01", "99999999999.99"), *(row for n in range(30) for row in _days(f"k{n}", 1, 1, "1.00"))],
+    "only returns": [(f"k{n}", f"2024-03-{1 + n:02}", "-12.50") for n in range(12)],
+    "amounts of zero": [row for n in range(60) for row in _days(f"k{n}", 1 + n % 5, 17 + n, "0")],
+}  # fmt: skip
+
+
+def _sound_fallback(place, model: str) -> str:
+    """Whatever the base: finite, and the card says which model stands in and why. Returns the note."""
+    for table in TABLES:
+        frame = place.table(table.name)
+        for column in table.columns:
+            if column.type == "double":
+                assert all(math.isfinite(value) for value in frame[column.name].dropna()), (table.name, column.name)
+    card = place.ask("select value, note from cvm.clv_model_card where model = ? and metric = 'fallback'", model)
+    ((value, note),) = card
+    assert value == 1
+    return note
+
+
+@pytest.mark.parametrize("rows", BASES.values(), ids=BASES)
+def test_a_base_that_no_model_fits_is_published_with_the_fallback_named(rows, tmp_path):
+    place = Place(write_orders(tmp_path / "base", rows).parent)
+    outcome = place.run(dt.date(2024, 4, 30))
+    assert outcome.exit_code == 0, outcome.messages
+    assert place.column("select count(*) from cvm.customer_value") == [len({row[0] for row in rows})]
+    zero = all(Decimal(amount) == 0 for _, _, amount in rows)
+    assert _sound_fallback(place, "gamma_gamma" if zero else "pooled_rate")
+    expected = sum(Decimal(amount) for _, _, amount in rows)
+    assert place.column("select sum(revenue_total) from cvm.customer_value") == [expected]
+
+
+def test_one_time_buyers_alone_are_valued_by_the_pooled_rate(one_time_buyers):
+    note = _sound_fallback(one_time_buyers, "pooled_rate")
+    assert "0 repeat customers, fewer than 50" in note
+    assert one_time_buyers.column("select distinct clv_model from cvm.customer_value") == ["pooled_rate"]
+    card = one_time_buyers.ask("select model from cvm.clv_model_card where metric = 'is_champion' and value = 1")
+    assert card == [("pooled_rate",)]

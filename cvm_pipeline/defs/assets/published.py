@@ -5,6 +5,7 @@ from collections.abc import Iterator
 
 import dagster as dg
 
+from cvm_pipeline.config.home import Home
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.gate import complete_suites, required_checks
 from cvm_pipeline.defs.partitions import snapshots_of
@@ -14,7 +15,7 @@ from cvm_pipeline.domain.contracts import TABLES, Table
 from cvm_pipeline.quality.tables import GATED
 from cvm_pipeline.warehouse.attempts import Attempt, record_attempt
 from cvm_pipeline.warehouse.errors import PublicationRefused
-from cvm_pipeline.warehouse.gate_record import newest_record
+from cvm_pipeline.warehouse.gate_record import newest_judged, read_record
 from cvm_pipeline.warehouse.publication import publish
 from cvm_pipeline.warehouse.versions import read_manifest
 
@@ -51,11 +52,11 @@ def published_assets(project: Project) -> dg.AssetsDefinition:
         workshop.progress("publishing")
         home = workshop.project.home
         with plain_failures(workshop.project.engine.retries):
-            record = newest_record(home)
-            if record is None:
-                raise PublicationRefused("of nothing", ["no gate has judged any candidate. Run the whole job"])
             done = publish(
-                home, record.publication_id, required_checks(complete_suites()), workshop.project.publish.keep
+                home,
+                _candidate_of(home, context.partition_key),
+                required_checks(complete_suites()),
+                workshop.project.publish.keep,
             )
             rows = read_manifest(done.folder).get("rows", {})
             started = dt.datetime.fromtimestamp(
@@ -79,6 +80,19 @@ def published_assets(project: Project) -> dg.AssetsDefinition:
             )
 
     return publish_all
+
+
+def _candidate_of(home: Home, day: str) -> str:
+    """The newest judged candidate, by its file's name: a record laid under another name opens nothing."""
+    newest = newest_judged(home)
+    record = read_record(home, newest) if newest else None
+    if newest is None or record is None:
+        raise PublicationRefused("of nothing", ["no gate has judged any candidate. Run the whole job"])
+    if record.as_of_date.isoformat() != day:
+        raise PublicationRefused(
+            newest, [f"it is the snapshot of {record.as_of_date}, not of {day}. Run the whole job for {day}"]
+        )
+    return newest
 
 
 def key_of(table: Table) -> list[str]:

@@ -8,7 +8,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parents[2] / "pipeline"))
 
-from source_fixture import Shop  # noqa: E402 - it lies beside the pipeline's tests
+from source_fixture import Shop
 
 
 @pytest.fixture

@@ -14,13 +14,15 @@ LINES = source("order_lines", "order_id ordered_at product_id quantity unit_pric
 
 def amounts(shop: Shop, *texts: str) -> None:
     quoted = (text.replace('"', '""') for text in texts)
-    shop.write("orders.csv", "order_id,ordered_at,amount\n" + "".join(f'{i},2020-01-01,"{t}"\n' for i, t in enumerate(quoted)))
+    shop.write(
+        "orders.csv", "order_id,ordered_at,amount\n" + "".join(f'{i},2020-01-01,"{t}"\n' for i, t in enumerate(quoted))
+    )
     shop.run(AMOUNTS)
 
 
 REFUSED = (
     "1.234,56", "1,234.56", "(12.00)", "1e309", "-1e309", "NaN", "inf", "-Infinity", "1_000", "12abc", "１２", "٣", "0x1F",
-    "1 000", "$5", "5%", "--5", "1e", ".", "5\u00a0", "100000000000000", "true",
+    "1 000", "$5", "5%", "--5", "1e", ".", "100000000000000", "true",
 )  # fmt: skip
 
 
@@ -77,8 +79,23 @@ def test_prices_in_millions_are_no_overflow_and_a_slip_of_the_point_is_refused(s
 
 
 def test_ids_are_text_as_it_stands(shop: Shop) -> None:
-    ids = ["007", "7", "7.0", "😀", "it's", 'say "x"', "a;b", "'; drop table clean.orders; --", "行-1", "NA", "null", "1e5"]
-    body = "".join(f'"{i.replace(chr(34), chr(34) * 2)}",2020-01-01,5,"{i.replace(chr(34), chr(34) * 2)}"\n' for i in ids)
+    ids = [
+        "007",
+        "7",
+        "7.0",
+        "😀",
+        "it's",
+        'say "x"',
+        "a;b",
+        "'; drop table clean.orders; --",
+        "行-1",
+        "NA",
+        "null",
+        "1e5",
+    ]
+    body = "".join(
+        f'"{i.replace(chr(34), chr(34) * 2)}",2020-01-01,5,"{i.replace(chr(34), chr(34) * 2)}"\n' for i in ids
+    )
     shop.write("orders.csv", "order_id,ordered_at,amount,customer_id\n" + body)
     shop.run(source("orders", "order_id ordered_at amount customer_id"))
     assert shop.rows("select order_id, customer_id from clean.orders order by line") == [(i, i) for i in ids]
@@ -103,13 +120,25 @@ def test_instants_are_iso_8601_and_nothing_guesses_day_and_month(shop: Shop) -> 
         "2020-01-02T03:04:05-0530": dt.datetime(2020, 1, 2, 8, 34, 5),
         "2020-01-02 03:04:05+02": dt.datetime(2020, 1, 2, 1, 4, 5),
     }
-    bad = ["02/01/2020", "2020-1-2", "2020-02-30", "20200102", "2020-01-02 25:00", "tomorrow", "1577923200", "2020-13-01"]
+    bad = [
+        "02/01/2020",
+        "2020-1-2",
+        "2020-02-30",
+        "20200102",
+        "2020-01-02 25:00",
+        "tomorrow",
+        "1577923200",
+        "2020-13-01",
+    ]
     assert instants(shop, [*good, *bad]) == good
     assert [rule for _, rule in shop.quarantine()] == ["not_a_date"] * len(bad)
 
 
 def test_days_before_the_earliest_and_after_now_are_refused_as_such(shop: Shop) -> None:
-    assert list(instants(shop, ["1900-01-01", "2999-12-31", "1970-01-01", "2026-06-02"])) == ["1970-01-01", "2026-06-02"]
+    assert list(instants(shop, ["1900-01-01", "2999-12-31", "1970-01-01", "2026-06-02"])) == [
+        "1970-01-01",
+        "2026-06-02",
+    ]
     assert shop.quarantine() == [(2, "too_early"), (3, "in_future")]
 
 
@@ -157,8 +186,7 @@ def test_words_flags_dates_and_counts_are_refused_where_they_say_something_else(
         "b,firm,,,,,,\nc,,1981-02-29,,,,,\nd,,,12.5,,,,\ne,,,,,maybe,,\nf,,,,x,,,\ng,,,,,,2999-01-01,\nh,,,,,,,friend\n"
         "i,,,,,,,\n",
     )
-    shop.write("orders.csv", "order_id,ordered_at,amount\n")
-    shop.run(CUSTOMERS, AMOUNTS)
+    shop.run(CUSTOMERS)
     assert shop.quarantine() == [
         (3, "unknown_word"), (4, "not_a_date"), (5, "not_a_number"), (6, "not_a_flag"), (7, "not_a_number"),
         (8, "in_future"), (9, "unknown_word"),

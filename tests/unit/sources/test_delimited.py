@@ -13,7 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cvm_pipeline.sources.delimited import Dialect, Reject, read_delimited, unique_names
+from cvm_pipeline.sources.delimited import Reject, read_delimited, unique_names
+from cvm_pipeline.sources.dialect import Dialect
 from cvm_pipeline.sources.errors import FileRefused
 
 Rows = list[tuple[int, tuple[str, ...]]]

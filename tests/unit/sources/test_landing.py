@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import itertools
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -14,8 +15,9 @@ from source_fixture import Shop, source
 
 from cvm_pipeline.sources import landing
 from cvm_pipeline.sources.errors import FileRefused, SourceError, SourceErrors
+from cvm_pipeline.sources.finding import find_files
 from cvm_pipeline.sources.ingest import waiting_files
-from cvm_pipeline.sources.landing import LandedFile, LandingZone, find_files
+from cvm_pipeline.sources.landing import LandedFile, LandingZone
 
 ORDERS = source("orders", "order_id ordered_at amount customer_id")
 HEAD = "order_id,ordered_at,amount,customer_id\n"
@@ -130,15 +132,26 @@ class Killed(BaseException):
     """What a killed process does to its own code: nothing more is run."""
 
 
-def _dying_at(step: int) -> Callable[[str], None]:
-    counted = [0]
+def die_at(step: int, patched: pytest.MonkeyPatch) -> None:
+    """Everything that touches the disk works until the given call, which kills the process."""
+    calls = itertools.count(1)
 
-    def tick(name: str) -> None:
-        counted[0] += 1
-        if counted[0] == step:
-            raise Killed(name)
+    def dying(real: Callable) -> Callable:
+        def call(*args: object, **more: object) -> object:
+            if next(calls) == step:
+                raise Killed
+            return real(*args, **more)
 
-    return tick
+        return call
+
+    for owner, names in (
+        (os, ("fsync",)),
+        (Path, ("replace", "unlink", "mkdir", "iterdir", "write_text")),
+        (pq, ("write_table",)),
+        (pq.ParquetWriter, ("write_table",)),
+    ):
+        for name in names:
+            patched.setattr(owner, name, dying(getattr(owner, name)))
 
 
 def test_a_run_killed_at_any_step_and_started_again_ends_in_the_same_state(
@@ -159,17 +172,8 @@ def test_a_run_killed_at_any_step_and_started_again_ends_in_the_same_state(
     steps = 0
     for step in range(1, 60):
         shop = prepared(f"at{step}")
-        tick = _dying_at(step)
         with monkeypatch.context() as patched:
-            for owner, name in ((os, "fsync"), (Path, "replace"), (Path, "unlink"), (Path, "mkdir"), (Path, "iterdir"),
-                                (pq.ParquetWriter, "write_table"), (pq, "write_table"), (Path, "write_text")):  # fmt: skip
-                real = getattr(owner, name)
-
-                def dying(*args: object, real: Callable = real, name: str = name, **more: object) -> object:
-                    tick(name)
-                    return real(*args, **more)
-
-                patched.setattr(owner, name, dying)
+            die_at(step, patched)
             try:
                 shop.land(ORDERS)
             except Killed:
@@ -312,9 +316,7 @@ def test_names_of_files_and_folders_are_data(tmp_path: Path) -> None:
 
 
 def test_a_name_of_bytes_that_are_no_text_is_shown_escaped(shop: Shop) -> None:
-    path = os.path.join(os.fsencode(shop.root), b"orders\xff.csv")
-    with open(path, "wb") as stream:
-        stream.write(rows("a").encode())
+    shop.write(os.fsdecode(b"orders\xff.csv"), rows("a"))
     shop.run(ORDERS)
     assert shop.column("select file from clean.orders") == ["orders\\xff.csv"]
 

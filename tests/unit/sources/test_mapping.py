@@ -81,11 +81,11 @@ def test_strptime_takes_several_forms(shop: Shop) -> None:
         ("(select 1)", "a subquery"),
         ("row_number() over ()", "a window function"),
         ("amount; drop table clean.orders", "no SQL expression"),
-        ("amount from read_csv('/etc/passwd')", "one expression"),
+        ("amount from read_csv('/etc/passwd')", "no SQL expression"),
         ("1) as x, (2", "one expression|no SQL expression"),
         ("random()", "another value at each run"),
         ("now()", "another value at each run"),
-        ("current_date", "another value at each run"),
+        ("current_date", "has no column 'current_date'"),
         ("sum(cast(amount as double))", "can't be read|aggregate"),
         ("no_such_function(amount)", "can't be read"),
         ("amount +", "no SQL expression"),
@@ -100,7 +100,10 @@ def test_what_is_not_one_expression_over_one_row_is_refused(shop: Shop, expressi
 def test_a_missing_column_is_named_with_its_file_and_the_nearest(shop: Shop) -> None:
     shop.write("orders1.csv", HEAD + "1,2020-01-01,5,a\n")
     shop.write("orders2.csv", "order_id,ordered_at,ammount,customer_id\n2,2020-01-01,5,a\n")
-    with pytest.raises(MappingRefused, match=r"orders2\.csv: has no column 'amount', which source orders uses; did you mean 'ammount'\?"):
+    with pytest.raises(
+        MappingRefused,
+        match=r"orders2\.csv: has no column 'amount', which source orders uses; did you mean 'ammount'\?",
+    ):
         shop.run(source("orders", PLAIN))
 
 
@@ -118,8 +121,23 @@ def test_an_extra_column_in_one_file_does_no_harm(shop: Shop) -> None:
         ("1", Decimal(5), "a"), ("2", Decimal(6), "b")]  # fmt: skip
 
 
+def test_a_key_that_one_json_file_leaves_out_is_missing_there_and_no_mistake(shop: Shop) -> None:
+    shop.write("orders1.jsonl", '{"order_id": 1, "ordered_at": "2020-01-01", "amount": 5.0}\n')
+    shop.write("orders2.jsonl", '{"order_id": 2, "ordered_at": "2020-01-01", "amount": 5.0, "shop": "x"}\n')
+    spec = source("orders", {**PLAIN, "channel": "shop"}, path="*.jsonl", reading=Reading(format="jsonl"))
+    shop.run(spec)
+    assert shop.rows("select order_id, channel from clean.orders order by 1") == [("1", None), ("2", "x")]
+    with pytest.raises(SourceErrors, match=r"orders1\.jsonl: has no column 'shpo'.*did you mean 'shop'"):
+        shop.run(source("orders", {**PLAIN, "channel": "shpo"}, path="*.jsonl", reading=Reading(format="jsonl")))
+
+
 def test_where_filters_and_counts_and_a_failing_one_refuses_the_row(shop: Shop) -> None:
-    one(shop, HEAD + "1,2020-01-01,5,a\n2,2020-01-01,0,a\n3,2020-01-01,x,a\n", PLAIN, where="cast(amount as integer) <> 0")
+    one(
+        shop,
+        HEAD + "1,2020-01-01,5,a\n2,2020-01-01,0,a\n3,2020-01-01,x,a\n",
+        PLAIN,
+        where="cast(amount as integer) <> 0",
+    )
     assert shop.column("select order_id from clean.orders") == ["1"]
     assert shop.rows("select rows_accepted, rows_filtered, rows_quarantined from clean.ingest_audit") == [(1, 1, 1)]
     assert shop.quarantine() == [(4, "where_error")]
@@ -133,7 +151,9 @@ def test_a_filtered_row_is_not_judged(shop: Shop) -> None:
 def test_types_are_cast_without_loss(shop: Shop) -> None:
     text = "order_id,ordered_at,q,p\n" + "".join(
         f"{i},2020-01-01,{q},{p}\n"
-        for i, (q, p) in enumerate([("2", "1.5"), ("2.5", "1"), ("1_0", "1"), ("2", "nan"), ("2", "1e309"), ("", "1"), ("3.0", "1")])
+        for i, (q, p) in enumerate(
+            [("2", "1.5"), ("2.5", "1"), ("1_0", "1"), ("2", "nan"), ("2", "1e309"), ("", "1"), ("3.0", "1")]
+        )
     )
     shop.write("orders.csv", text)
     columns = {"order_id": "order_id", "ordered_at": "ordered_at", "amount": "coalesce(q, 0) * p"}
@@ -144,7 +164,12 @@ def test_types_are_cast_without_loss(shop: Shop) -> None:
 
 
 def test_a_declared_timestamp_refuses_an_offset_that_it_would_drop(shop: Shop) -> None:
-    one(shop, HEAD + "1,2020-01-01 10:00:00,1,a\n2,2020-01-01T10:00:00+02:00,1,a\n", PLAIN, types={"ordered_at": "timestamp"})
+    one(
+        shop,
+        HEAD + "1,2020-01-01 10:00:00,1,a\n2,2020-01-01T10:00:00+02:00,1,a\n",
+        PLAIN,
+        types={"ordered_at": "timestamp"},
+    )
     assert shop.quarantine() == [(3, "type")]
 
 
@@ -208,7 +233,9 @@ def test_what_a_join_refused_is_counted_as_its_own(shop: Shop) -> None:
     ]
 
 
-@pytest.mark.parametrize("on", ["people.id > customer_id", "customer_id = amount", "people.id", "people.nope = customer_id"])
+@pytest.mark.parametrize(
+    "on", ["people.id > customer_id", "customer_id = amount", "people.id", "people.nope = customer_id"]
+)
 def test_a_join_s_condition_is_equalities_of_its_columns(shop: Shop, on: str) -> None:
     shop.write("orders.csv", HEAD + "1,2020-01-01,5,a\n")
     shop.write("people.csv", "id,town\na,Ulm\n")

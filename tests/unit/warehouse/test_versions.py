@@ -57,7 +57,8 @@ def test_memory_and_snapshots_come_from_the_standing_history(home: Home) -> None
     memory = read_memory(home, EARLIER)
     assert memory is not None
     assert memory.to_pylist() == [
-        {"customer_id": f"shop:{n}", "value_tier": "A", "lifecycle_stage": "prospect", "stage_since": EARLIER}
+        {"customer_id": f"shop:{n}", "value_tier": "A", "lifecycle_stage": "prospect"}
+        | {"stage_since": EARLIER, "last_order_date": EARLIER}
         for n in range(2)
     ]
     assert read_memory(home, date(2020, 1, 31)) is None
