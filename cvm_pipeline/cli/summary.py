@@ -13,6 +13,7 @@ if TYPE_CHECKING:
 
 def print_summary(project: Project) -> None:
     """Tiers and stages of the newest snapshot on stdout."""
+    from cvm_pipeline.domain.contracts import STAGES, TIERS
     from cvm_pipeline.warehouse.summary import newest_snapshot
 
     newest = newest_snapshot(project.home)
@@ -20,13 +21,16 @@ def print_summary(project: Project) -> None:
         return
     words.say("")
     words.output().print(
-        f"[bold]{project.project}[/bold]: {newest.customers:,} customers as of {newest.as_of_date},"
+        f"{project.project}: {newest.customers:,} customers as of {newest.as_of_date},"
         f" expected value of the next {project.clv.horizon} months {newest.clv:,.0f} {project.currency}"
-        f" (model {newest.model})"
+        f" (model {newest.model})",
+        style="bold",
+        markup=False,
+        soft_wrap=True,
     )
-    for title, scheme in (("tier", "tier"), ("stage", "stage")):
-        shown = words.table(title, "customers ", "share ", "clv ", "clv each ", "p_alive ")
-        for row in newest.segments[scheme]:
+    for scheme, order in (("tier", TIERS), ("stage", STAGES)):
+        shown = words.table(scheme, "customers ", "share ", "clv ", "clv each ", "p_alive ")
+        for row in sorted(newest.segments[scheme], key=lambda row: order.index(row.segment)):
             alive = "" if row.avg_p_alive is None else f"{row.avg_p_alive:.2f}"
             each = row.clv / row.customers
             shown.add_row(

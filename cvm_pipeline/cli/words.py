@@ -33,7 +33,8 @@ def output() -> Console:
     """The console for tables: stdout."""
     from rich.console import Console
 
-    return Console(highlight=False)
+    # Where nobody's screen sets a width, a log or a file should not cut headings.
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 120)
 
 
 def say(text: str, style: str | None = None) -> None:

@@ -13,7 +13,7 @@ from cvm_pipeline.config.home import Home
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.gate import complete_suites
 from cvm_pipeline.defs.project_sources import clean_settings, specs_of
-from cvm_pipeline.defs.workshop import EngineSettings, exit_code_of, utc_now
+from cvm_pipeline.defs.workshop import engine_of, exit_code_of, utc_now
 from cvm_pipeline.sources.clean import build_clean
 from cvm_pipeline.sources.errors import QuarantineTooLarge, SourceError, SourceErrors
 from cvm_pipeline.sources.ingest import land, landed
@@ -43,7 +43,7 @@ def try_out(project: Project, progress: Callable[[str], None] = lambda step: Non
             reports = land(specs_of(project), project.root, home.landing, now)
             trial.notes += [f"{name}: the file is empty" for report in reports for name in report.empty]
             sources = landed(specs_of(project), home.landing)
-            with connect(home, EngineSettings(project.engine.memory_limit, project.engine.threads)) as con:
+            with connect(home, engine_of(project)) as con:
                 try:
                     build_clean(con, sources, clean_settings(project, now), progress)
                 except QuarantineTooLarge as error:

@@ -43,7 +43,12 @@ class Workshop:
 
     @property
     def engine(self) -> EngineSettings:
-        return EngineSettings(self.project.engine.memory_limit, self.project.engine.threads)
+        return engine_of(self.project)
+
+
+def engine_of(project: Project) -> EngineSettings:
+    """What DuckDB may use, by section `engine` of the configuration."""
+    return EngineSettings(project.engine.memory_limit, project.engine.threads)
 
 
 def workshop_resource(
