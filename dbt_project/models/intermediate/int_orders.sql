@@ -14,8 +14,12 @@ judged as (
         ordered_date,
         amount,
         cost,
+        -- Widened before it is multiplied: at decimal(18, 4) an order of a million would overflow.
         cast(
-            case when cost is not null then amount - cost else amount * {{ margin_rate() }} end as decimal(18, 4)
+            case
+                when cost is not null then amount - cost
+                else cast(amount as decimal(28, 4)) * {{ margin_rate() }}
+            end as decimal(18, 4)
         ) as margin,
         discount,
         channel,
