@@ -1,7 +1,6 @@
 """From what a source's expression gave to what the contract promises: one strict SQL cast for each kind of column.
 
-Each cast is a pair of SQL expressions: the value (null where it can't be had) and the reason why it can't. Strict means
-that nothing is guessed: no thousands separators, no order of day and month, no rounding before a total.
+Each cast is the value in SQL (null where it can't be had) and the reasons why it can't. Strict means that nothing is guessed: no thousands separators, no order of day and month, no rounding before a total.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from cvm_pipeline.sources.sql import literal
 _ISO_INSTANT = (
     r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?)?"  # a date, or an instant
 )
+_NOT_ISO = "left({t}, 60) || ' is not ISO 8601; use strptime() where it is written otherwise'"
 _TRUE = "('true','t','yes','y','1')"
 _FALSE = "('false','f','no','n','0')"
 _INTEGERS = ("tinyint", "smallint", "int", "bigint", "hugeint")
@@ -22,11 +22,25 @@ _FLOATS = ("double", "float", "real")
 
 
 @dataclass(frozen=True)
-class Cast:
-    """`value` and `problem` are SQL over a column `v` of the given type; `problem` is null where the value is sound."""
+class Refusal:
+    """Why a value can't be had: an SQL condition, the rule's name, and an SQL text of what was found."""
 
+    condition: str
+    rule: str
+    told: str
+
+
+@dataclass(frozen=True)
+class Cast:
+    """Three steps, each SQL over the ones before: the expression as `text`, its `value`, and what refuses it.
+
+    Text and value become columns of their own (`t`, `c`): written out again in each condition they would be computed
+    again, row by row.
+    """
+
+    text: str
     value: str
-    problem: str
+    refusals: tuple[Refusal, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -43,87 +57,92 @@ def is_text(sql_type: str) -> bool:
     return sql_type.upper() in {"VARCHAR", '"NULL"', "NULL"}
 
 
-def cast_for(field: Field, v: str, sql_type: str, rules: TimeRules, words: dict[str, str]) -> Cast:
-    """The cast of one canonical column from SQL expression `v` of `sql_type`."""
+def cast_for(
+    field: Field, v: str, sql_type: str, rules: TimeRules, words: dict[str, str], t: str = "t", c: str = "c"
+) -> Cast:
+    """The cast of one canonical column from SQL expression `v` of `sql_type`; `t` and `c` name its text and its value."""
     text = f"nullif(trim({v}), '')" if is_text(sql_type) else f"cast({v} as varchar)"
     if words:
         whens = " ".join(f"when {literal(word)} then {literal(to)}" for word, to in words.items())
         text = f"case {text} {whens} else {text} end"
+    lost = f"{t} is not null and {c} is null"
     match field.kind:
         case "id" | "text":
-            return Cast(text, "null")
+            return Cast(text, t)
         case "word":
-            return _word(field, text)
+            return _word(field, text, t, lost)
         case "quantity" | "price" | "count" | "amount":
-            return _number(field, v, text, sql_type)
+            return _number(field, v, text, sql_type, t, c)
         case "instant":
-            return _instant(field, v, text, sql_type, rules)
+            return _instant(field, v, text, sql_type, rules, t, c)
         case "date":
-            return _date(v, text, sql_type)
+            value = f"try_cast({v} as date)"
+            if is_text(sql_type):
+                value = f"case when {_is_iso(t)} then try_cast(left({t}, 10) as date) end"
+            return Cast(text, value, (Refusal(lost, "not_a_date", _NOT_ISO.format(t=t)),))
         case "flag":
-            return _flag(text)
+            value = f"case when lower({t}) in {_TRUE} then true when lower({t}) in {_FALSE} then false end"
+            return Cast(text, value, (Refusal(lost, "not_a_flag", f"left({t}, 60) || ' is neither true nor false'"),))
 
 
-def _word(field: Field, text: str) -> Cast:
+def _is_iso(text: str) -> str:
+    return f"regexp_full_match({text}, {literal(_ISO_INSTANT)})"
+
+
+def _word(field: Field, text: str, t: str, lost: str) -> Cast:
     vocabulary = ", ".join(literal(word) for word in field.vocabulary)
-    known = ", ".join(field.vocabulary)
-    value = f"case when lower({text}) in ({vocabulary}) then lower({text}) end"
-    problem = (
-        f"case when {text} is not null and lower({text}) not in ({vocabulary}) then"
-        f" 'unknown_word' || chr(31) || {text} || ' is none of {known}; map it under `values:`' end"
-    )
-    return Cast(value, problem)
+    value = f"case when lower({t}) in ({vocabulary}) then lower({t}) end"
+    told = f"{t} || ' is none of {', '.join(field.vocabulary)}; map it under `values:`'"
+    return Cast(text, value, (Refusal(lost, "unknown_word", told),))
 
 
-def _number(field: Field, v: str, text: str, sql_type: str) -> Cast:
+def _number(field: Field, v: str, text: str, sql_type: str, t: str, c: str) -> Cast:
     target = SQL_TYPE[field.kind]
     # Amounts keep their digits until they are rounded half-even; the other kinds hold theirs.
     wide = "decimal(38,12)" if field.kind in ("amount", "count") else target
+    # DuckDB would read 1_000 as a thousand.
+    number = f"try_cast({v} as {wide})"
     if is_text(sql_type):
-        # DuckDB would read 1_000 as a thousand.
-        number = f"case when not contains({text}, '_') then try_cast({text} as {wide}) end"
-    else:
-        number = f"try_cast({v} as {wide})"
-    value = {"amount": f"try_cast(round_even({number}, 4) as {target})", "count": f"try_cast({number} as bigint)"}.get(
-        field.kind, number
+        number = f"case when not contains({t}, '_') then try_cast({t} as {wide}) end"
+    value = {
+        "amount": f"try_cast(round_even({number}, 4) as {target})",
+        "count": f"case when {number} = floor({number}) then try_cast({number} as bigint) end",
+    }.get(field.kind, number)
+    sound = f"{c} > 0" if field.positive else f"{c} is not null"
+    wanted = ("a whole number" if field.kind == "count" else "a number such as 1234.56") + (
+        " above 0" if field.positive else ""
     )
-    whole = f" and {number} = floor({number})" if field.kind == "count" else ""
-    sound = f"({value}) is not null{whole}" + (f" and ({value}) > 0" if field.positive else "")
-    wanted = {"count": "a whole number"}.get(field.kind, "a number such as 1234.56")
-    problem = (
-        f"case when {text} is not null and not coalesce({sound}, false) then"
-        f" 'not_a_number' || chr(31) || left({text}, 60) || ' is not {wanted}{' above 0' if field.positive else ''}' end"
-    )
-    return Cast(value, problem)
+    condition = f"{t} is not null and not coalesce({sound}, false)"
+    return Cast(text, value, (Refusal(condition, "not_a_number", f"left({t}, 60) || ' is not {wanted}'"),))
 
 
-def _instant(field: Field, v: str, text: str, sql_type: str, rules: TimeRules) -> Cast:
-    kind = sql_type.upper()
-    if kind.startswith("TIMESTAMP WITH TIME ZONE"):
-        value, present, local = f"timezone('UTC', {v})", f"{v} is not null", None
+def _instant(field: Field, v: str, text: str, sql_type: str, rules: TimeRules, t: str, c: str) -> Cast:
+    lost = f"{t} is not null and {c} is null"
+    skipped = Refusal(
+        lost, "hour_skipped", f"{t} || ' does not exist in {rules.zone}: clocks went forward'"
+    )  # fmt: skip
+    not_iso = Refusal(lost, "not_a_date", _NOT_ISO.format(t=t))
+    if sql_type.upper().startswith("TIMESTAMP WITH TIME ZONE"):
+        value, refusals = f"timezone('UTC', {v})", [not_iso]
     elif is_text(sql_type):
-        iso = f"regexp_full_match({text}, {literal(_ISO_INSTANT)})"
-        offset = f"regexp_matches({text}, '(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$') and length({text}) > 10"
-        plain = f"try_cast(replace({text}, ',', '.') as timestamp)"
-        with_offset = f"timezone('UTC', try_cast({text} as timestamptz))"
-        local = f"case when {iso} and not ({offset}) then {plain} end"
-        value = f"case when {iso} then case when {offset} then {with_offset} else {_to_utc(plain, rules.zone)} end end"
-        present = f"{text} is not null"
+        offset = f"length({t}) > 10 and regexp_matches({t}, '(Z|[+-][0-9]{{2}}(:?[0-9]{{2}})?)$')"
+        plain = f"try_cast(replace({t}, ',', '.') as timestamp)"
+        with_offset = f"timezone('UTC', try_cast({t} as timestamptz))"
+        value = f"case when {_is_iso(t)} then case when {offset} then {with_offset} else {_to_utc(plain, rules.zone)} end end"
+        local = f"{lost} and {_is_iso(t)} and not ({offset}) and {plain} is not null"
+        refusals = [Refusal(local, skipped.rule, skipped.told), not_iso]
     else:
-        local = f"cast({v} as timestamp)"
-        value, present = _to_utc(local, rules.zone), f"{v} is not null"
-    checks = [f"when {present} and ({value}) is null then {_no_instant(text, local, rules.zone)}"]
+        value = _to_utc(f"cast({v} as timestamp)", rules.zone)
+        refusals = [skipped]
     if field.in_past:
-        early, late = (
-            rules.earliest.isoformat(),
-            (rules.now + dt.timedelta(days=1)).isoformat(sep=" ", timespec="seconds"),
-        )
-        checks += [
-            f"when ({value}) < timestamp '{early}' then 'too_early' || chr(31) || {text}"
-            f" || ' is before {early}; see quality.earliest_date'",
-            f"when ({value}) > timestamp '{late}' then 'in_future' || chr(31) || {text} || ' has not come yet'",
+        early = rules.earliest.isoformat()
+        late = (rules.now + dt.timedelta(days=1)).isoformat(sep=" ", timespec="seconds")
+        told = f"{t} || ' is before {early}; see quality.earliest_date'"
+        refusals += [
+            Refusal(f"{c} < timestamp '{early}'", "too_early", told),
+            Refusal(f"{c} > timestamp '{late}'", "in_future", f"{t} || ' has not come yet'"),
         ]
-    return Cast(value, f"case {' '.join(checks)} end")
+    return Cast(text, value, tuple(refusals))
 
 
 def _to_utc(local: str, zone: str) -> str:
@@ -140,37 +159,6 @@ def _to_utc(local: str, zone: str) -> str:
         f" when timezone({z}, {at} - interval 30 minute) = {local} then timezone('UTC', {at} - interval 30 minute)"
         f" when timezone({z}, {at}) = {local} then timezone('UTC', {at}) end"
     )
-
-
-def _no_instant(text: str, local: str | None, zone: str) -> str:
-    bad = f"'not_a_date' || chr(31) || left({text}, 60) || ' is not ISO 8601; use strptime() where it is written otherwise'"
-    if local is None or zone in ("UTC", "Etc/UTC"):
-        return bad
-    skipped = f"'hour_skipped' || chr(31) || {text} || ' does not exist in {zone}: clocks went forward'"
-    return f"case when ({local}) is not null then {skipped} else {bad} end"
-
-
-def _date(v: str, text: str, sql_type: str) -> Cast:
-    if is_text(sql_type):
-        value = (
-            f"case when regexp_full_match({text}, {literal(_ISO_INSTANT)}) then try_cast(left({text}, 10) as date) end"
-        )
-    else:
-        value = f"try_cast({v} as date)"
-    problem = (
-        f"case when {text} is not null and ({value}) is null then"
-        f" 'not_a_date' || chr(31) || left({text}, 60) || ' is not ISO 8601; use strptime() where it is written otherwise' end"
-    )
-    return Cast(value, problem)
-
-
-def _flag(text: str) -> Cast:
-    value = f"case when lower({text}) in {_TRUE} then true when lower({text}) in {_FALSE} then false end"
-    problem = (
-        f"case when {text} is not null and ({value}) is null then"
-        f" 'not_a_flag' || chr(31) || left({text}, 60) || ' is neither true nor false' end"
-    )
-    return Cast(value, problem)
 
 
 def refused_as(text: str, sql_type: str) -> str:

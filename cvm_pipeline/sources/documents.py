@@ -210,20 +210,22 @@ def write_orders(con: duckdb.DuckDBPyConnection, names: Naming) -> None:
         ),
         gathered as (
             select order_id, any_value(source_system) as source_system,
-                   arg_min(customer_id, (rank, file_line)) filter (where customer_id is not null) as customer_id,
+                   -- A second customer was quarantined: all that is left agree.
+                   max(customer_id) as customer_id,
                    min(ordered_at) as ordered_at, min(ordered_date) as ordered_date,
                    sum(amount) as all_amount, sum(amount) filter (where void_date is null or void_date > ordered_date) as live_amount,
                    case when bool_and(cost is not null) then sum(cost) end as all_cost,
                    case when bool_and(cost is not null)
                         then sum(cost) filter (where void_date is null or void_date > ordered_date) end as live_cost,
-                   sum(discount) as discount, arg_min(channel, (rank, file_line)) as channel,
+                   sum(discount) as discount, arg_min(channel, place) as channel,
                    case when min(status) = max(status) then min(status) else 'completed' end as status,
                    count(*) filter (where amount > 0) as charged, count(*) filter (where amount < 0) as credited,
                    count(void_date) as voided, max(void_date) as void_date,
                    count(returned_date) as returned, min(returned_date) as first_back, max(returned_date) as last_back,
-                   arg_min(refers_to, (rank, file_line)) filter (where refers_to is not null) as refers_to,
+                   arg_min(refers_to, place) as refers_to,
                    any_value(source) as source, min(file) as file, min(file_line) as line
-            from clean.order_lines group by order_id
+            from (select *, cast(rank as bigint) * 1099511627776 + file_line as place from clean.order_lines)
+            group by order_id
         ),
         made as (
             select order_id, source_system, customer_id, ordered_at, ordered_date,

@@ -262,25 +262,26 @@ class _Mapper:
         rules = TimeRules(self.spec.timezone or self.settings.timezone, self.settings.earliest_date, self.settings.now)
         problems = ["when _ambiguous is not null then _ambiguous", "when _untyped is not null then _untyped",
                     f"when _kept is null then 'where_error' || {SEPARATOR} || 'the condition under where: fails on this row'"]  # fmt: skip
-        columns, outputs = [], []
+        texts, values, outputs = [], [], []
         for field in self.entity.fields:
-            name = quoted(field.name)
+            name, text, value = (quoted(prefix + field.name) for prefix in ("", "t_", "c_"))
             out = f"cast(null as {SQL_TYPE[field.kind]})"
             if field.name in types:
-                struct = quoted("e_" + field.name)
-                cast = cast_for(field, f"{struct}.v", types[field.name], rules, self.spec.values.get(field.name, {}))
-                columns += [
-                    f"{cast.value} as {quoted('c_' + field.name)}",
-                    f"{cast.problem} as {quoted('p_' + field.name)}",
-                ]
-                given = f"e_{field.name}"
+                given = quoted("e_" + field.name)
+                words = self.spec.values.get(field.name, {})
+                cast = cast_for(field, f"{given}.v", types[field.name], rules, words, text, value)
+                texts.append(f"{cast.text} as {text}")
+                values.append(f"{cast.value} as {value}")
+                problems.append(
+                    f"when {given} is null then 'expression_error' || {SEPARATOR} || {literal(field.name)}"
+                    f" || ': ' || {literal(self.spec.columns[field.name][:120])} || ' fails on this row'"
+                )
                 problems += [
-                    f"when {quoted(given)} is null then 'expression_error' || {SEPARATOR} || {literal(field.name)}"
-                    f" || ': ' || {literal(self.spec.columns[field.name][:120])} || ' fails on this row'",
-                    f"when {quoted('p_' + field.name)} is not null then"
-                    f" replace({quoted('p_' + field.name)}, {SEPARATOR}, {SEPARATOR} || {literal(field.name + ': ')})",
+                    f"when {refusal.condition} then {literal(refusal.rule)} || {SEPARATOR}"
+                    f" || {literal(field.name + ': ')} || {refusal.told}"
+                    for refusal in cast.refusals
                 ]
-                out = quoted("c_" + field.name)
+                out = value
             standard = self.spec.constants.get(field.name, field.default)
             if standard is not None:
                 out = f"coalesce({out}, {literal(standard)})"
@@ -291,11 +292,11 @@ class _Mapper:
             if field.name == "order_id" and not field.required:
                 out = f"coalesce({out}, _file || ':' || {LINE})"
             outputs.append(f"cast({out} as {SQL_TYPE[field.kind]}) as {name}")
-        origin = ", ".join(ORIGIN)
         return (
-            f"select {origin}, coalesce(not _kept.v, false) and _untyped is null as _filtered,"
+            f"select {', '.join(ORIGIN)}, coalesce(not _kept.v, false) and _untyped is null as _filtered,"
             f" case when not coalesce(_kept.v, true) and _untyped is null then null {' '.join(problems)} end as _bad,"
-            f" {', '.join(outputs)} from (select *, {', '.join(columns)} from ({valued}) _v) _c"
+            f" {', '.join(outputs)}"
+            f" from (select *, {', '.join(values)} from (select *, {', '.join(texts)} from ({valued}) _v) _t) _c"
         )
 
 

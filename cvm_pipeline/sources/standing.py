@@ -32,6 +32,7 @@ def settle(con: duckdb.DuckDBPyConnection, entity: Entity, appending: frozenset[
     if entity.identity == "version":
         con.execute(f"create or replace table {losers_table(entity)} as {_older_versions(entity)}")
     elif entity.identity == "document":
+        _contest(con, entity)
         con.execute(f"create or replace table {losers_table(entity)} as {_replaced_documents(entity, appending)}")
         _quarantine_second_customers(con, entity)
     else:
@@ -62,23 +63,34 @@ def _older_versions(entity: Entity) -> str:
     """
 
 
+def _contest(con: duckdb.DuckDBPyConnection, entity: Entity) -> None:
+    """Write `_contested`: documents that stand in several landings or name several customers; on most bases none."""
+    key = ", ".join(map(quoted, entity.key))
+    con.execute(f"""
+        create or replace temp table _contested as
+        select {key} from landing.{quoted(entity.name)} where {SOUND} group by {key}
+        having min(_rank) <> max(_rank) or min(customer_id) <> max(customer_id)
+    """)
+
+
 def _replaced_documents(entity: Entity, appending: frozenset[str]) -> str:
     """The newest landing that holds any line of a document replaces all its lines."""
     key = ", ".join(map(quoted, entity.key))
     pieces = ", ".join(literal(source) for source in sorted(appending)) or "''"
     return f"""
-        with landings as (
-            select {key}, _rank, max(updated_at) as updated_at
-            from landing.{quoted(entity.name)} where {SOUND} and _source not in ({pieces}) group by {key}, _rank
+        with candidates as (
+            select * from landing.{quoted(entity.name)} semi join _contested using ({key})
+            where {SOUND} and _source not in ({pieces})
         ),
-        contested as (
+        landings as (select {key}, _rank, max(updated_at) as updated_at from candidates group by {key}, _rank),
+        placed as (
             select {key}, _rank,
                    first_value(_rank) over (partition by {key} order by updated_at desc nulls last, _rank desc) as winner
-            from landings qualify count(*) over (partition by {key}) > 1
+            from landings
         ),
         lines as (
-            select {key}, r._rank, r._line, c.winner, {_content(entity)} as content
-            from landing.{quoted(entity.name)} r join contested c using ({key}, _rank) where {SOUND}
+            select {key}, r._rank, r._line, p.winner, {_content(entity)} as content
+            from candidates r join placed p using ({key}, _rank)
         ),
         standing as (select distinct {key}, content from lines where _rank = winner)
         select l._rank, l._line, case when s.content is not null then 'duplicate' else 'superseded' end as _fate
@@ -91,12 +103,13 @@ def _quarantine_second_customers(con: duckdb.DuckDBPyConnection, entity: Entity)
     key = ", ".join(map(quoted, entity.key))
     con.execute(f"""
         create or replace temp table _second_customers as
-        with torn as (
+        with lines as (select * from ({standing_rows(entity)}) semi join _contested using ({key})),
+        torn as (
             select {key}, arg_min(customer_id, (_rank, _line)) filter (where customer_id is not null) as first_customer
-            from ({standing_rows(entity)}) group by {key} having min(customer_id) <> max(customer_id)
+            from lines group by {key} having min(customer_id) <> max(customer_id)
         )
         select r._rank, r._line, t.first_customer
-        from ({standing_rows(entity)}) r join torn t using ({key}) where r.customer_id <> t.first_customer
+        from lines r join torn t using ({key}) where r.customer_id <> t.first_customer
     """)
     con.execute(f"""
         update landing.{quoted(entity.name)} r

@@ -48,4 +48,5 @@ def test_every_kind_has_a_cast(kind: str) -> None:
     assert fields
     settings = CleanSettings("EUR", "UTC", dt.datetime(2020, 1, 1))
     cast = cast_for(fields[0], "v", "VARCHAR", TimeRules("UTC", settings.earliest_date, settings.now), {})
-    assert cast.value and cast.problem
+    assert cast.text and cast.value
+    assert bool(cast.refusals) == (kind not in ("id", "text"))

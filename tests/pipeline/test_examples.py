@@ -17,10 +17,10 @@ from cvm_pipeline.domain.contracts import TABLES
 
 pytestmark = pytest.mark.shared_data
 
-# Two whose giant order was cancelled on its own day (12346, 16446), the first and last days, and some between.
+# Two giants that were taken back within minutes (12346, and 15098 by a credit note booked by hand), and days between.
 RETAIL_DAYS = (
-    "2010-12-01", "2010-12-02", "2010-12-09", "2011-01-04", "2011-01-18", "2011-02-07", "2011-03-10", "2011-05-19",
-    "2011-08-04", "2011-10-06", "2011-11-17", "2011-12-09",
+    "2010-12-01", "2010-12-02", "2010-12-09", "2011-01-04", "2011-01-18", "2011-02-07", "2011-03-10", "2011-05-18",
+    "2011-06-10", "2011-08-04", "2011-09-06", "2011-09-30",
 )  # fmt: skip
 
 
@@ -138,16 +138,17 @@ def test_files_landed_in_any_order_and_one_twice_end_in_the_same_tables(retail_a
     assert_same_tables(retail_at_once, place, names)
 
 
-def test_an_order_cancelled_whole_on_its_own_day_lifts_nobody(retail_at_once):
-    found = retail_at_once.ask("""select customer_id, value_tier, revenue_total, monetary_value from cvm.customer_value
-                                  where customer_id in ('12346', '16446') order by 1""")
-    assert [row[0] for row in found] == ["12346", "16446"]
-    for customer, tier, revenue, monetary in found:
-        assert tier != "A", customer
-        assert revenue < 100 and monetary < 100, customer
-    gross = dict(retail_at_once.work("""select customer_id, max(amount) from marts.fct_orders
-                                        where customer_id in ('12346', '16446') group by 1"""))
-    assert all(amount > 70_000 for amount in gross.values()), "the giants must have been there to be taken back"
+def test_a_giant_order_taken_back_on_its_own_day_lifts_nobody(retail_at_once):
+    """12346 bought for 77,183.60 and cancelled 16 minutes later; 15098 meant 649.50 where 38,970.00 was rung up."""
+    found = retail_at_once.ask("""select customer_id, transactions, revenue_total, value_tier from cvm.customer_value
+                                  where customer_id in ('12346', '15098', '16446') order by 1""")
+    assert found[0] == ("12346", 0, Decimal(0), "D")
+    assert found[1][:3] == ("15098", 1, Decimal("649.5000"))
+    assert found[2][:3] == ("16446", 1, Decimal("2.9000"))
+    assert {tier for *_, tier in found}.isdisjoint({"A"})
+    gross = retail_at_once.work("""select customer_id, max(amount) from marts.fct_orders
+                                   where customer_id in ('12346', '15098') group by 1 order by 1""")
+    assert gross == [("12346", Decimal("77183.6000")), ("15098", Decimal("38970.0000"))]
 
 
 def test_lines_without_a_customer_and_codes_that_are_no_product_are_accounted_for(retail_at_once):
@@ -155,7 +156,13 @@ def test_lines_without_a_customer_and_codes_that_are_no_product_are_accounted_fo
     read, accepted, filtered, quarantined, rest = retail_at_once.ask("""
         select sum(rows_read), sum(rows_accepted), sum(rows_filtered), sum(rows_quarantined),
                sum(rows_duplicate + rows_superseded) from cvm.ingest_audit""")[0]
-    product = [row for row in raw if row["StockCode"][:5].isdigit() or row["StockCode"].startswith(("gift", "DCGS"))]
+    product = [
+        row
+        for row in raw
+        if row["StockCode"][:5].isdigit()
+        or row["StockCode"].startswith(("gift", "DCGS", "PADS"))
+        or (row["StockCode"] == "M" and row["InvoiceNo"].startswith("C"))
+    ]
     assert (read, filtered) == (len(raw), len(raw) - len(product))
     assert accepted + quarantined + rest == len(product)
     guests = {row["InvoiceNo"] for row in product if not row["CustomerID"]}
