@@ -19,7 +19,7 @@ def doctor(config: Config = None, as_json: AsJson = False) -> None:
 
     findings = examine(project_of(config, quiet=as_json))
     if as_json:
-        words.print_json([vars(finding) for finding in findings])
+        words.print_json([finding._asdict() for finding in findings])
     else:
         for finding in findings:
             mark, style = _MARKS[finding.level]

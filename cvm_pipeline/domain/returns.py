@@ -100,7 +100,8 @@ class _History:
     def __init__(self, sales: pa.Table, events: pa.Table, order_products: pa.Table) -> None:
         self.dates = sales["ordered_date"].cast(pa.int32()).to_numpy()
         self.units = _units(sales["amount"]).to_numpy()
-        customer = sales["customer"].to_numpy()
+        # 64 bits: a customer's number times the products asked about passes 2^31 on a large base.
+        customer = sales["customer"].to_numpy().astype(np.int64)
         customers = np.arange(pc.max(events["customer"]).as_py() + 1 if events.num_rows else 0)
         self.start = np.searchsorted(customer, customers, "left").tolist()
         self.stop = np.searchsorted(customer, customers, "right").tolist()

@@ -22,7 +22,7 @@ from cvm_pipeline.warehouse.work import read_batches, read_table
 _SNAPSHOT = "marts.fct_customer_snapshot where as_of_date = ?"
 _FITTED_ON = f"{_SNAPSHOT} and flag is null and transactions > 0"
 # Equal means must be equal floats, or ties would not share a score: a quotient of two whole numbers (rfm.mean_value).
-_MEAN_VALUE = "cast(net_sales * 10000 as bigint) / (transactions * 10000)"
+_MEAN_VALUE = "cast(cast(net_sales as decimal(28,4)) * 10000 as bigint) / (transactions * 10000)"
 
 
 def data_through(con: duckdb.DuckDBPyConnection) -> date | None:

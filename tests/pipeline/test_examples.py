@@ -73,7 +73,9 @@ def test_maven_won_4_238_deals_worth_10_005_534(maven):
 
 
 def test_no_deal_of_maven_closes_outside_the_months_that_its_own_plain_dates_span(maven):
-    plain = [row["close_date"] for row in _rows(SHARED / "maven_crm" / "sales_pipeline.csv") if "/" in row["close_date"]]
+    plain = [
+        row["close_date"] for row in _rows(SHARED / "maven_crm" / "sales_pipeline.csv") if "/" in row["close_date"]
+    ]
     dates = [dt.datetime.strptime(text, "%m/%d/%Y").date() for text in plain]
     first, last = maven.work("select min(ordered_date), max(ordered_date) from marts.fct_orders")[0]
     assert (min(dates).replace(day=1), max(dates).replace(day=1)) == (first.replace(day=1), last.replace(day=1))
@@ -141,11 +143,11 @@ def test_files_landed_in_any_order_and_one_twice_end_in_the_same_tables(retail_a
 def test_a_giant_order_taken_back_on_its_own_day_lifts_nobody(retail_at_once):
     """12346 bought for 77,183.60 and cancelled 16 minutes later; 15098 meant 649.50 where 38,970.00 was rung up."""
     found = retail_at_once.ask("""select customer_id, transactions, revenue_total, value_tier from cvm.customer_value
-                                  where customer_id in ('12346', '15098', '16446') order by 1""")
+                                  where customer_id in ('12346', '15098') order by 1""")
     assert found[0] == ("12346", 0, Decimal(0), "D")
     assert found[1][:3] == ("15098", 1, Decimal("649.5000"))
-    assert found[2][:3] == ("16446", 1, Decimal("2.9000"))
-    assert {tier for *_, tier in found}.isdisjoint({"A"})
+    spend = retail_at_once.column("select expected_spend from cvm.customer_value where customer_id = '15098'")
+    assert spend[0] < 650, "what was never bought must not be expected again"
     gross = retail_at_once.work("""select customer_id, max(amount) from marts.fct_orders
                                    where customer_id in ('12346', '15098') group by 1 order by 1""")
     assert gross == [("12346", Decimal("77183.6000")), ("15098", Decimal("38970.0000"))]

@@ -118,7 +118,9 @@ def test_the_publication_that_stands_is_told_in_one_row_and_counts_what_it_wrote
     assert len(newest) == 2
     assert (standing, as_of) == (row["publication_id"], MAY)
     assert (row["status"], row["currency"], row["timezone"]) == ("published", "EUR", "Europe/Berlin")
-    ((newest_sale,),) = shop.work("select max(ordered_date) from clean.orders where void_date is distinct from ordered_date")
+    ((newest_sale,),) = shop.work(
+        "select max(ordered_date) from clean.orders where void_date is distinct from ordered_date"
+    )
     assert row["data_through"] == newest_sale
     assert "0 blocking" in row["gate_summary"]
     for name, rows in json.loads(row["rows_by_table"]).items():

@@ -146,7 +146,9 @@ def _as_of(place: Place, day: dt.date) -> dt.date:
 
 def test_the_day_by_default_is_yesterday_but_not_later_than_the_newest_accepted_order(shop, tmp_path):
     place = shop.copy(tmp_path / "shop")
-    ((newest,),) = place.work("select max(ordered_date) from clean.orders where void_date is distinct from ordered_date")
+    ((newest,),) = place.work(
+        "select max(ordered_date) from clean.orders where void_date is distinct from ordered_date"
+    )
     assert _as_of(place, dt.date(2030, 1, 1)) == newest
     assert _as_of(place, dt.date(2024, 6, 1)) == MAY
 

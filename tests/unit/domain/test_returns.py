@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from decimal import Decimal
 
+import numpy as np
 import pyarrow as pa
 import pytest
 from hypothesis import given, settings
@@ -290,3 +291,22 @@ def test_money_is_conserved_and_no_order_falls_below_zero(history):
             parts = [part["amount"] for part in allocations if part["return_id"] == row["return_id"]]
             rest = [part["amount"] for part in unmatched if part["order_id"] == row["return_id"]]
             assert sum(parts) + sum(rest) == row["amount"]
+
+
+def test_products_are_matched_on_a_base_whose_customers_times_products_pass_32_bits():
+    n = 48_000
+    names = [f"c{i:05}" for i in range(n)]
+    money, midday = pa.array([Decimal("10.0000")] * n, pa.decimal128(18, 4)), dt.time(12)
+    first, second, last = (pa.repeat(pa.scalar(day(on), pa.date32()), n) for on in (1, 2, 3))
+    at = [pa.repeat(pa.scalar(dt.datetime.combine(day(on), midday), pa.timestamp("us")), n) for on in (1, 2, 3)]
+    nothing = {kind: pa.nulls(n, kind) for kind in (pa.date32(), pa.string())}
+    none = [nothing[pa.date32()], nothing[pa.date32()]]
+    early = pa.table([[f"{c}-1" for c in names], names, first, at[0], money, *none], schema=ORDERS)
+    late = pa.table([[f"{c}-2" for c in names], names, second, at[1], money, *none], schema=ORDERS)
+    lines = pa.array(np.zeros(n, np.int32))
+    back = pa.table([names, lines, names, at[2], last, money, nothing[pa.string()], names], schema=RETURNS)
+    # Each customer returns its own product, which only its earlier order holds.
+    held = pa.table([early["order_id"], names, money], schema=ORDER_PRODUCTS)
+    allocations, unmatched = allocate_returns(pa.concat_tables([early, late]), back, held)
+    assert set(allocations["order_id"].to_pylist()) == set(early["order_id"].to_pylist())
+    assert unmatched.num_rows == 0
