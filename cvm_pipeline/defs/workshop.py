@@ -16,7 +16,7 @@ from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.instance import history_kept_open
 from cvm_pipeline.quality.results import AcceptanceRefused
 from cvm_pipeline.quality.suite import SuiteIncomplete
-from cvm_pipeline.sources.errors import MappingRefused, QuarantineTooLarge, SourceError, SourceErrors
+from cvm_pipeline.sources.errors import FileMisfit, MappingRefused, QuarantineTooLarge, SourceError, SourceErrors
 from cvm_pipeline.warehouse.errors import LockHeld, PublicationRefused, WarehouseError
 from cvm_pipeline.warehouse.lock import run_lock
 from cvm_pipeline.warehouse.work import EngineSettings
@@ -71,6 +71,8 @@ def exit_code_of(error: Exception) -> int | None:
         return max(exit_code_of(inner) or FAILED for inner in error.errors)
     if isinstance(error, (QuarantineTooLarge, PublicationRefused)):
         return BLOCKED
+    if isinstance(error, FileMisfit):
+        return FAILED
     if isinstance(error, (MappingRefused, AcceptanceRefused, SelectionRefused)):
         return USAGE
     if isinstance(error, (SourceError, WarehouseError, LockHeld, SuiteIncomplete)):

@@ -23,6 +23,10 @@ class MappingRefused(SourceError):
     """A mapping in cvm.yml doesn't fit the files: found before any row is mapped."""
 
 
+class FileMisfit(MappingRefused):
+    """One file lacks a column that others of its source have: the file's fault, not the configuration's."""
+
+
 class RowsDoNotBalance(SourceError):
     """Rows read and rows accounted for differ: a fault of ours, never of the data; the run must not go on."""
 

@@ -128,7 +128,9 @@ def land_source(
     Raises SourceErrors with every file that was refused; sound files of the same source are landed all the same.
     """
     try:
-        zone.folder.mkdir(parents=True, exist_ok=True)
+        # Landed copies hold names and addresses: only their owner may look.
+        zone.folder.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        zone.folder.mkdir(exist_ok=True)
     except OSError as error:
         raise _not_writable(zone.folder, error) from error
     before = zone.files()

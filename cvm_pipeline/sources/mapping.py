@@ -20,7 +20,7 @@ import pyarrow as pa
 from cvm_pipeline.sources.casts import TimeRules, cast_for, refused_as
 from cvm_pipeline.sources.delimited import OWN_COLUMNS
 from cvm_pipeline.sources.entities import SQL_TYPE, Entity
-from cvm_pipeline.sources.errors import MappingRefused, SourceErrors
+from cvm_pipeline.sources.errors import FileMisfit, MappingRefused, SourceErrors
 from cvm_pipeline.sources.expressions import Expression, equality_sides, parse
 from cvm_pipeline.sources.landing import LINE, LandedFile
 from cvm_pipeline.sources.spec import CleanSettings, JoinSpec, SourceSpec
@@ -146,8 +146,9 @@ class _Mapper:
                 if name.lower() not in present:
                     near = difflib.get_close_matches(name, found, n=1, cutoff=0.5)
                     hint = f"did you mean {near[0]!r}? " if near else ""
+                    refused = FileMisfit if name.lower() in self.by_name else MappingRefused
                     problems.append(
-                        MappingRefused(
+                        refused(
                             f"{part.file.name}: has no column {name!r}, which source {self.spec.name} uses; {hint}"
                             f"It has: {', '.join(part.file.columns)}"
                         )

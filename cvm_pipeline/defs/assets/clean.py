@@ -21,6 +21,7 @@ _GRAINS = {
     "return_allocations": "One row per return and order that bears it.",
     "unmatched_returns": "One row per return, or part of one, that no earlier order could bear.",
     "quarantine": "One row per refused row: where it stands, its text, the rule and the detail.",
+    "approximations": "One row per source and kind of row whose cancellation or return has no date of its own.",
     "ingest_audit": "One row per source and file content: what became of each row read.",
 }
 
