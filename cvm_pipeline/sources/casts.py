@@ -71,7 +71,7 @@ def cast_for(
             return Cast(text, t)
         case "word":
             return _word(field, text, t, lost)
-        case "quantity" | "price" | "count" | "amount":
+        case "quantity" | "price" | "rate" | "count" | "amount":
             return _number(field, v, text, sql_type, t, c)
         case "instant":
             return _instant(field, v, text, sql_type, rules, t, c)

@@ -165,32 +165,69 @@ def _order_facts(names: Naming, entity: Entity) -> str:
 def _converted(amount: str) -> str:
     return (
         f"case when rate is null then cast({amount} as decimal(28,10))"
-        f" else cast(cast({amount} as decimal(38,8)) * rate as decimal(28,10)) end"
+        f" else cast(cast({amount} as decimal(22,8)) * rate as decimal(28,10)) end"
     )
 
 
 def write_order_lines(con: duckdb.DuckDBPyConnection, names: Naming, appending: frozenset[str]) -> None:
-    """clean.order_lines. A line is numbered by the line of its file, pieces of one order one after another."""
+    """clean.order_lines. A line is numbered by the line of its file, pieces of one order one after another.
+
+    An order is a day's: lines of a later day under the same id are the document `id@day`, and credits among them refer to
+    the order they were booked under.
+    """
     line = "cast(_line as integer)"
     if appending:
         line = "cast(row_number() over (partition by order_id order by _rank, _line) as integer)"
     con.execute(f"""
         create or replace table clean.order_lines as
         with facts as ({_order_facts(names, ORDER_LINES)}),
-        costs as (select product_id, max(unit_cost) as list_cost from clean.products group by product_id),
         priced as (
             select f.*, {names.id("f.product_id")} as published_product_id, {line} as line,
                    {_converted(_WORTH)} as amount,
-                   {_converted("cast(quantity as decimal(38,6)) * coalesce(f.unit_cost, c.list_cost)")} as cost
-            from facts f left join costs c on c.product_id = {names.id("f.product_id")}
+                   {_converted("cast(quantity as decimal(38,6)) * coalesce(f.unit_cost, c.unit_cost)")} as cost
+            from facts f {_list_cost(con, names)}
         )
         select order_id, line, source_system, customer_id, ordered_at, ordered_date, published_product_id as product_id,
                quantity, unit_price, discount, amount, cost, status,
-               case when amount > 0 then void_from end as void_date,
+               case when amount >= 0 then void_from end as void_date,
                case when amount > 0 then came_back end as returned_date,
                status_at, returned_at, refers_to, channel, _source as source, _file as file, _rank as rank, _line as file_line
         from priced
     """)
+    con.execute("""
+        create or replace temp table _first_days as
+        select order_id, min(ordered_date) as first_day from clean.order_lines
+        group by order_id having min(ordered_date) <> max(ordered_date)
+    """)
+    con.execute("""
+        update clean.order_lines l
+        set order_id = l.order_id || '@' || l.ordered_date, refers_to = coalesce(l.refers_to, l.order_id)
+        from _first_days f where f.order_id = l.order_id and l.ordered_date > f.first_day
+    """)
+
+
+def _list_cost(con: duckdb.DuckDBPyConnection, names: Naming) -> str:
+    """The join to a product's own cost `c.unit_cost`: that of the version known on the order's day, else of the first."""
+    con.execute(f"""
+        create or replace temp table _list_costs as
+        with versions as (
+            select {names.id("product_id")} as product_id, unit_cost, {names.day("updated_at")} as version_date
+            from landing.products where {SOUND} and unit_cost is not null
+            qualify row_number() over (
+                partition by source_system, product_id, {names.day("updated_at")}
+                order by updated_at desc nulls last, _rank desc, _line desc) = 1
+        )
+        select product_id, unit_cost,
+               case when row_number() over (partition by product_id order by version_date nulls first) = 1
+                    then date '0001-01-01' else version_date end as known_from
+        from versions
+    """)
+    row = first_row(con, "select max(n) from (select count(*) as n from _list_costs group by product_id)")
+    product = names.id("f.product_id")
+    # Sorting every line by product and day is worth it only where a cost has changed at all.
+    if row and row[0] and row[0] > 1:
+        return f"asof left join _list_costs c on c.product_id = {product} and f.ordered_date >= c.known_from"
+    return f"left join _list_costs c on c.product_id = {product}"
 
 
 def write_orders(con: duckdb.DuckDBPyConnection, names: Naming) -> None:
@@ -213,33 +250,50 @@ def write_orders(con: duckdb.DuckDBPyConnection, names: Naming) -> None:
                    -- A second customer was quarantined: all that is left agree.
                    max(customer_id) as customer_id,
                    min(ordered_at) as ordered_at, min(ordered_date) as ordered_date,
-                   sum(amount) as all_amount, sum(amount) filter (where void_date is null or void_date > ordered_date) as live_amount,
-                   case when bool_and(cost is not null) then sum(cost) end as all_cost,
-                   case when bool_and(cost is not null)
-                        then sum(cost) filter (where void_date is null or void_date > ordered_date) end as live_cost,
+                   sum(amount) as all_amount, sum(amount) filter (where counts) as live_amount,
+                   sum(cost) as all_cost, sum(cost) filter (where counts) as live_cost,
+                   bool_and(cost is not null) filter (where counts and amount <> 0) as is_costed,
                    sum(discount) as discount, arg_min(channel, place) as channel,
                    case when min(status) = max(status) then min(status) else 'completed' end as status,
-                   count(*) filter (where amount > 0) as charged, count(*) filter (where amount < 0) as credited,
+                   count(*) filter (where amount >= 0) as sold, count(*) filter (where amount < 0) as credited,
                    count(void_date) as voided, max(void_date) as void_date,
+                   count(*) filter (where amount > 0) as charged,
                    count(returned_date) as returned, min(returned_date) as first_back, max(returned_date) as last_back,
                    arg_min(refers_to, place) as refers_to,
                    any_value(source) as source, min(file) as file, min(file_line) as line
-            from (select *, cast(rank as bigint) * 1099511627776 + file_line as place from clean.order_lines)
+            from (select *, cast(rank as bigint) * 1099511627776 + file_line as place,
+                         void_date is null or void_date > ordered_date as counts from clean.order_lines)
             group by order_id
+        ),
+        judged as (
+            -- Void as a whole, the last of its lines from void_date on. A credit is never void: beside one each line falls
+            -- for itself.
+            select *, sold > 0 and voided = sold and credited = 0 as is_void,
+                   sold > 0 and voided = sold and credited = 0 and void_date <= ordered_date as never_stood
+            from gathered
         ),
         made as (
             select order_id, source_system, customer_id, ordered_at, ordered_date,
-                   cast(round_even(case when all_void then all_amount else coalesce(live_amount, 0) end, 4) as decimal(18,4)) as amount,
-                   cast(round_even(case when all_void then all_cost else live_cost end, 4) as decimal(18,4)) as cost,
+                   cast(round_even(case when never_stood then all_amount else coalesce(live_amount, 0) end, 4)
+                        as decimal(18,4)) as amount,
+                   cast(round_even(case when never_stood then all_cost when is_costed then live_cost end, 4)
+                        as decimal(18,4)) as cost,
                    cast(round_even(discount, 4) as decimal(18,4)) as discount, channel, status,
-                   case when all_void then void_date end as void_date,
-                   case when charged > 0 and returned = charged and first_back = last_back then last_back end as returned_date,
+                   case when is_void then void_date end as void_date,
+                   case when charged > 0 and returned = charged and credited = 0 and first_back = last_back
+                        then last_back end as returned_date,
                    refers_to, true as from_lines, charged = 0 and credited > 0 as by_line, source, file, line
-            from (select *, charged > 0 and voided = charged as all_void from gathered)
+            from judged
             where order_id not in (select order_id from delivered)
         ),
         both_kinds as (select * from delivered union all select * from made)
         select *, amount < 0 as is_return from both_kinds
+    """)
+    # A return that names its order but no customer is its customer's.
+    con.execute("""
+        update clean.orders r set customer_id = o.customer_id
+        from clean.orders o
+        where r.is_return and r.customer_id is null and o.order_id = r.refers_to and o.customer_id is not null
     """)
 
 
@@ -292,8 +346,10 @@ _RETURNS = """
                coalesce(l.returned_at, l.status_at, l.ordered_at) as returned_at,
                coalesce(l.returned_date, l.void_date) as returned_date, l.amount, l.order_id as refers_to, l.product_id
         from clean.order_lines l join clean.orders o using (order_id)
-        where o.from_lines and not o.is_return and o.void_date is null and o.returned_date is null
-          and (l.returned_date is not null or l.void_date > l.ordered_date)
+        where o.from_lines and not o.is_return
+          and ((l.returned_date is not null and o.returned_date is null
+                and (o.void_date is null or l.returned_date < o.void_date))
+            or (l.void_date > l.ordered_date and l.amount > 0 and (o.void_date is null or l.void_date < o.void_date)))
     ),
     every as (select * from credits union all select * from whole union all select * from taken_back),
     running as (

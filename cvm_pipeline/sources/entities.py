@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-Kind = Literal["id", "text", "word", "quantity", "price", "amount", "count", "instant", "date", "flag"]
+Kind = Literal["id", "text", "word", "quantity", "price", "rate", "amount", "count", "instant", "date", "flag"]
 Identity = Literal["version", "document", "row"]
 
 # What each kind is in the clean tables. Prices and quantities keep the digits of a line; money is rounded at the total.
@@ -19,6 +19,8 @@ SQL_TYPE: dict[Kind, str] = {
     "word": "varchar",
     "quantity": "decimal(18,6)",
     "price": "decimal(18,8)",
+    # A unit of some currencies is a few hundred-thousandths of others.
+    "rate": "decimal(28,14)",
     "amount": "decimal(18,4)",
     "count": "bigint",
     "instant": "timestamp",
@@ -156,7 +158,7 @@ EXCHANGE_RATES = Entity(
     (
         Field("currency", "id", required=True),
         Field("rate_date", "date", required=True),
-        Field("rate", "price", required=True, positive=True),
+        Field("rate", "rate", required=True, positive=True),
         _UPDATED,
     ),
 )  # fmt: skip

@@ -306,3 +306,97 @@ def test_rows_without_the_date_of_their_cancellation_or_return_are_counted_as_ap
     assert shop.rows("select source, what, rows from clean.approximations") == [
         ("order_lines", "returned without returned_at", 1)
     ]
+
+
+# --- an order's lines that fall at different times
+
+
+def worth(shop: Shop, as_of: str) -> Decimal:
+    """Net revenue of customers by the end of a day: sales less what was taken back and what nothing could bear."""
+    return shop.column(f"""
+        select coalesce((select sum(amount) from clean.orders where not is_return and customer_id is not null
+                         and ordered_date <= '{as_of}' and (void_date is null or void_date > ordered_date)), 0)
+             - coalesce((select sum(amount) from clean.return_allocations where returned_date <= '{as_of}'
+                         and customer_id is not null), 0)
+             - coalesce((select sum(amount) from clean.unmatched_returns where returned_date <= '{as_of}'), 0)
+    """)[0]
+
+
+def cancelled_on(day: str, price: int) -> dict[str, object]:
+    return {"order_id": "a", "customer_id": "c", "unit_price": price, "status": "cancelled", "status_at": day}
+
+
+def test_cancelling_the_last_line_of_an_order_leaves_its_past_as_it_was(shop: Shop) -> None:
+    stands = {"order_id": "a", "customer_id": "c", "unit_price": 50}
+    lines(shop, cancelled_on("2020-01-05", 100), stands)
+    before = [worth(shop, day) for day in ("2020-01-04", "2020-01-10")]
+    lines(shop, cancelled_on("2020-01-05", 100), cancelled_on("2020-01-20", 50))
+    assert before == [worth(shop, day) for day in ("2020-01-04", "2020-01-10")] == [150, 50]
+    assert worth(shop, "2020-01-20") == 0
+    assert shop.rows("select amount, void_date from clean.orders") == [(Decimal(150), dt.date(2020, 1, 20))]
+
+
+def test_a_line_cancelled_on_its_own_day_stays_away_when_the_others_are_cancelled_later(shop: Shop) -> None:
+    lines(shop, cancelled_on("2020-01-01", 100), cancelled_on("2020-01-20", 50))
+    assert [worth(shop, day) for day in ("2020-01-01", "2020-01-20")] == [50, 0]
+
+
+def test_a_credit_of_a_later_day_under_the_same_number_is_a_return_on_its_own_day(shop: Shop) -> None:
+    sold = {"order_id": "a", "customer_id": "c", "unit_price": 100}
+    credit = sold | {"quantity": -1, "unit_price": 40, "ordered_at": "2020-03-10"}
+    lines(shop, sold, credit)
+    assert [worth(shop, day) for day in ("2020-01-01", "2020-03-09", "2020-03-10")] == [100, 100, 60]
+    assert shop.rows("select order_id, amount, refers_to from clean.orders order by 1") == [
+        ("a", Decimal(100), None), ("a@2020-03-10", Decimal(-40), "a"),
+    ]  # fmt: skip
+
+
+def test_a_line_of_a_later_day_under_the_same_number_is_a_sale_of_that_day(shop: Shop) -> None:
+    sold = {"order_id": "a", "customer_id": "c", "unit_price": 100}
+    lines(shop, sold, sold | {"ordered_at": "2020-02-01"})
+    assert [worth(shop, day) for day in ("2020-01-31", "2020-02-01")] == [100, 200]
+
+
+def test_a_credit_stands_when_the_lines_beside_it_are_void_or_came_back(shop: Shop) -> None:
+    credit = {"order_id": "a", "customer_id": "c", "quantity": -1, "unit_price": 30}
+    lines(shop, cancelled_on("2020-01-01", 100), credit)
+    assert worth(shop, "2020-12-31") == -30
+    lines(shop, cancelled_on("2020-01-05", 100), credit)
+    assert [worth(shop, day) for day in ("2020-01-04", "2020-01-05")] == [70, -30]
+    lines(shop, {"order_id": "a", "customer_id": "c", "unit_price": 100, "status": "returned",
+                 "returned_at": "2020-01-09"}, credit)  # fmt: skip
+    assert [worth(shop, day) for day in ("2020-01-08", "2020-01-09")] == [70, -30]
+
+
+def test_a_pending_order_of_nothing_is_void(shop: Shop) -> None:
+    lines(shop, {"order_id": "a", "customer_id": "c", "unit_price": 0, "status": "pending"})
+    assert shop.column("select void_date from clean.orders") == [DAY]
+
+
+def test_a_return_that_names_its_order_but_no_customer_is_that_customer_s(shop: Shop) -> None:
+    orders(shop, {"order_id": "a", "customer_id": "c", "amount": 100},
+           {"order_id": "r", "amount": -40, "refers_to": "a", "ordered_at": "2020-01-09"})  # fmt: skip
+    assert worth(shop, "2020-01-09") == 60
+
+
+def test_a_line_costs_what_its_product_cost_on_the_order_s_day(shop: Shop) -> None:
+    columns = "product_id unit_cost updated_at"
+    shop.write("products.csv", "product_id,unit_cost,updated_at\np,10,2019-01-01\np,50,2020-08-01\n")
+    shop.write("order_lines.csv", table(LINE_COLUMNS, {"order_id": "a"}, {"order_id": "b", "ordered_at": "2020-09-01"},
+                                        {"order_id": "c", "ordered_at": "2018-01-01"}))  # fmt: skip
+    shop.run(source("order_lines", LINE_COLUMNS), source("products", columns))
+    costs = [("a", Decimal(10)), ("b", Decimal(50)), ("c", Decimal(10))]
+    assert shop.rows("select order_id, cost from clean.orders order by 1") == costs
+
+
+def test_what_is_given_away_or_void_needs_no_cost(shop: Shop) -> None:
+    sold = {"order_id": "a", "customer_id": "c", "unit_price": 100, "unit_cost": 60}
+    lines(shop, sold, {"order_id": "a", "unit_price": 0}, {"order_id": "a", "status": "pending"})
+    assert shop.rows("select amount, cost from clean.orders") == [(Decimal(100), Decimal(60))]
+
+
+def test_a_rate_keeps_the_digits_of_a_small_currency(shop: Shop) -> None:
+    shop.write("exchange_rates.csv", "currency,rate_date,rate\nVND,2020-01-01,0.0000392857\n")
+    shop.write("orders.csv", table(ORDER_COLUMNS, {"order_id": "a", "amount": 1_000_000_000, "currency": "VND"}))
+    shop.run(source("orders", ORDER_COLUMNS), source("exchange_rates", "currency rate_date rate"))
+    assert shop.column("select amount from clean.orders") == [Decimal("39285.7")]
