@@ -41,7 +41,7 @@ def _facts(project: Project) -> dict[str, Any]:
         "home": project.home.root,
         "newest": published[0] if published else None,
         "publications": len(published),
-        "stale_snapshots": stale_snapshots(project.home),
+        "stale_snapshots": stale_snapshots(project.home, project.is_on_grid),
         "sources": published_sources(project.home),
         "work": state_of_sources(project.home.work_file),
         "last_gate": None if record is None else {

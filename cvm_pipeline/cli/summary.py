@@ -37,6 +37,8 @@ def print_summary(project: Project) -> None:
                 row.segment, f"{row.customers:,}", f"{row.share:.1%}", f"{row.clv:,.0f}", f"{each:,.2f}", alive
             )
         words.output().print(shown)
+    if newest.model_note:
+        words.say(f"note: {newest.model}: {newest.model_note}", style="yellow")
     words.output().print(f"Tables: {project.home.published_file}, schema cvm", soft_wrap=True)
 
 

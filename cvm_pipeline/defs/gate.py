@@ -24,9 +24,10 @@ from cvm_pipeline.quality.source import DuckTable
 from cvm_pipeline.quality.suite import Suite, load_suites
 from cvm_pipeline.quality.tables import GATED
 from cvm_pipeline.quality.validate import validate
+from cvm_pipeline.warehouse.attempts import forget_old_attempts
 from cvm_pipeline.warehouse.candidate import Candidate, build_candidate, finish_candidate, open_candidate
 from cvm_pipeline.warehouse.ddl import qualified
-from cvm_pipeline.warehouse.gate_record import GateRecord, write_record
+from cvm_pipeline.warehouse.gate_record import GateRecord, forget_old_records, write_record
 from cvm_pipeline.warehouse.versions import new_publication_id, snapshots
 from cvm_pipeline.warehouse.work import EngineSettings
 
@@ -106,6 +107,9 @@ def audit(
         run_id=run_id,
     )
     write_record(project.home, record)
+    # Here, not after publication: a project that is blocked for months must not fill its disk.
+    forget_old_records(project.home)
+    forget_old_attempts(project.home)
     return Verdict(candidate, report, record)
 
 

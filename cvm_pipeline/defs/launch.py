@@ -46,6 +46,11 @@ def run_customer_value(
     """
     with run_lock(project.home, "cvm run"):
         day = as_of or newest_sensible_day(project, now(), progress)
+        if day < project.history_start:
+            raise SelectionRefused(
+                f"the newest order is of {day}, before history_start {project.history_start}: set history_start in"
+                f" {project.file} to the first day of your history"
+            )
         before = standing(project.home)
         definitions = build_definitions(project, workshop_resource(project, now, progress))
         job = definitions.resolve_job_def(JOB)

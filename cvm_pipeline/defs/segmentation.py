@@ -14,6 +14,7 @@ import numpy as np
 import pyarrow as pa
 
 from cvm_pipeline.config.project import Project
+from cvm_pipeline.config.source import digest
 from cvm_pipeline.domain import customer_value, lifecycle, loyalty, rfm, segments, tiers
 from cvm_pipeline.domain.contracts import CLV_MODEL_CARD, SEGMENT_MEMBERSHIP
 from cvm_pipeline.domain.momentum import Prior
@@ -67,15 +68,24 @@ def write_candidates(
     columns = ", ".join(segments.SUMMARY_COLUMNS)
     for name, table in (
         ("segment_summary", segments.summary(read_table(con, f"select {columns} from candidate.customer_value"))),
-        (
-            "segment_parameter",
-            segments.parameters(as_of, fitted.parameters, fitted.tier_settings, fitted.concentration),
-        ),
+        ("segment_parameter", _parameters(project, as_of, fitted)),
         ("pareto_curve", segments.pareto_curve(as_of, fitted.concentration)),
         ("clv_model_card", _model_card(con, as_of)),
     ):
         write_table(con, f"candidate.{name}", table.to_batches(), table.schema)
     write_records(con, as_of)
+
+
+def rule_version(project: Project) -> float:
+    """A number for the stages' rules as configured: another number, other rules. 48 bits, exact as a double."""
+    rules = project.lifecycle.model_dump(mode="json")
+    return float(int(digest(rules)[:12], 16))
+
+
+def _parameters(project: Project, as_of: dt.date, fitted: Fitted) -> pa.Table:
+    told = segments.parameters(as_of, fitted.parameters, fitted.tier_settings, fitted.concentration)
+    rules = {"as_of_date": as_of, "scheme": "stage", "parameter": "rule_version", "value": rule_version(project)}
+    return pa.concat_tables([told, pa.Table.from_pylist([rules], schema=told.schema)])
 
 
 def _memberships(con: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:

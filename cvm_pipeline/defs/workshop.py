@@ -5,11 +5,13 @@ for another try with backoff; anything else keeps its stack trace, since it is o
 """
 
 import datetime as dt
+import errno
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import dagster as dg
+import duckdb
 
 from cvm_pipeline.config.exit_codes import BLOCKED, FAILED, USAGE
 from cvm_pipeline.config.project import Project
@@ -22,10 +24,13 @@ from cvm_pipeline.warehouse.lock import run_lock
 from cvm_pipeline.warehouse.work import EngineSettings
 
 EXIT_CODE = "exit_code"
+_FIRST_WAIT = 5
+_TRANSIENT = {errno.EINTR, errno.EAGAIN, errno.EIO, errno.EBUSY, errno.ETIMEDOUT, errno.ESTALE, errno.ECONNRESET,
+              errno.ENETDOWN, errno.ENETUNREACH, errno.EHOSTUNREACH}  # fmt: skip
 
 
 class SelectionRefused(Exception):
-    """`--select` names nothing that can be run."""
+    """What was asked for names nothing that can be run: a selection, or a day outside the history."""
 
 
 def utc_now() -> dt.datetime:
@@ -81,14 +86,29 @@ def exit_code_of(error: Exception) -> int | None:
 
 
 @contextmanager
-def plain_failures(retries: int) -> Iterator[None]:
-    """Known errors as Failures without a retry; faults of disk or network as a request to try again, with backoff."""
+def plain_failures(retries: int, tried: int = 0) -> Iterator[None]:
+    """Known errors as Failures without a retry; transient faults as a request to try again, waiting twice as long each time.
+
+    `tried`: how often this step was tried before (the context's retry_number).
+    """
     try:
         yield
-    except (OSError, ConnectionError) as fault:
-        raise dg.RetryRequested(max_retries=retries, seconds_to_wait=5) from fault
     except Exception as error:
+        if is_transient(error):
+            raise dg.RetryRequested(max_retries=retries, seconds_to_wait=_FIRST_WAIT * 2**tried) from error
         code = exit_code_of(error)
         if code is None:
             raise
         raise dg.Failure(str(error), metadata={EXIT_CODE: dg.MetadataValue.int(code)}, allow_retries=False) from error
+
+
+def is_transient(error: BaseException) -> bool:
+    """Whether waiting may cure it: a busy or flickering disk or network anywhere among its causes, never a full disk."""
+    cause: BaseException | None = error
+    while cause is not None:
+        if isinstance(cause, OSError) and cause.errno in _TRANSIENT:
+            return True
+        if isinstance(cause, duckdb.IOException) and "Conflicting lock" in str(cause):
+            return True
+        cause = cause.__cause__
+    return False

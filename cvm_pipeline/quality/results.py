@@ -77,7 +77,9 @@ class QualityReport:
         passed = sum(r.success for r in self.results)
         blocked = len(self.blocking_failures())
         warned = len(self.failures()) - accepted - blocked
-        return f"{passed} passed, {warned} warned, {accepted} accepted, {blocked} blocking"
+        told = f"{passed} passed, {warned} warned, {accepted} accepted, {blocked} blocking"
+        reasons = [f"{r.name} ({r.accepted_reason})" for r in self.results if r.accepted_reason is not None]
+        return told + (f"; accepted: {', '.join(reasons)}" if reasons else "")
 
     def to_rows(self, publication_id: str) -> list[dict[str, Any]]:
         """Rows of `data_quality_result`, columns as the contract names them."""

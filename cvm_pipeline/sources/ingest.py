@@ -6,6 +6,7 @@ import datetime as dt
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from cvm_pipeline.config.source import digest
 from cvm_pipeline.sources.clean import LandedSource
 from cvm_pipeline.sources.errors import SourceError, SourceErrors
 from cvm_pipeline.sources.finding import find_files
@@ -85,3 +86,15 @@ def waiting_files(specs: Sequence[SourceSpec], root: Path, landing: Path) -> lis
                 if (shown, stat.st_size) not in known:
                     waiting.append((shown, stat.st_size, stat.st_mtime))
     return waiting
+
+
+def landed_state(specs: Sequence[SourceSpec], landing: Path) -> str:
+    """A digest of what stands in the landing zone: other content, another digest."""
+    standing = [
+        (name, file.name, file.hash)
+        for spec in specs
+        for name, _, _ in _files(spec)
+        for file in _zone(landing, name).files()
+        if file.standing
+    ]
+    return digest(standing)

@@ -13,6 +13,7 @@ from typing import Literal
 
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.warehouse.errors import errors_explained
+from cvm_pipeline.warehouse.files import write_atomically
 
 Outcome = Literal["published", "blocked", "failed"]
 
@@ -44,6 +45,16 @@ def record_attempt(home: Home, attempt: Attempt) -> None:
             os.fsync(descriptor)
         finally:
             os.close(descriptor)
+
+
+def forget_old_attempts(home: Home, keep: int = 1000) -> None:
+    """Keep the newest lines of the log, in one atomic step."""
+    with errors_explained("writing the log of runs", home.attempts):
+        if not home.attempts.exists():
+            return
+        lines = home.attempts.read_text(encoding="utf-8", errors="replace").splitlines()
+        if len(lines) > 2 * keep:
+            write_atomically(home.attempts, "\n".join(lines[-keep:]) + "\n")
 
 
 def last_attempts(home: Home, count: int = 20) -> list[Attempt]:

@@ -72,6 +72,13 @@ def read_record(home: Home, publication_id: str) -> GateRecord | None:
         raise WarehouseError(f"{path} is no gate record ({error}). Remove it and run again.") from error
 
 
+def forget_old_records(home: Home, keep: int = 100) -> None:
+    """Keep the newest records; each holds up to ten failing rows of every check."""
+    with errors_explained("clearing old gate records", home.gate):
+        for path in sorted(home.gate.glob("[!.]*.json"))[:-keep]:
+            path.unlink(missing_ok=True)
+
+
 def newest_judged(home: Home) -> str | None:
     """The id of the newest candidate that has a record, as the record's file is named; None before the first."""
     return max((path.stem for path in home.gate.glob("*.json") if not path.name.startswith(".")), default=None)

@@ -5,6 +5,7 @@ Belongs here: small reads of the published file, and of the audit of rows, publi
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -38,6 +39,7 @@ class Newest:
     customers: int
     clv: Decimal
     model: str
+    model_note: str
     segments: dict[str, list[SegmentRow]]
 
 
@@ -54,6 +56,12 @@ def newest_snapshot(home: Home) -> Newest | None:
             "select model from cvm.clv_model_card where as_of_date = ? and metric = 'gives_p_alive' and value = 1",
             [as_of],
         ).fetchall()
+        notes = con.execute(
+            """select note from cvm.clv_model_card c where as_of_date = ? and note is not null and metric in ('converged', 'fallback')
+               and model in (select model from cvm.clv_model_card g where g.as_of_date = c.as_of_date
+                             and g.metric = 'gives_p_alive' and g.value = 1)""",
+            [as_of],
+        ).fetchall()
         rows = con.execute(
             """select scheme, segment, customers, share, clv, avg_p_alive from cvm.segment_summary
                where as_of_date = ? order by scheme, segment""",
@@ -62,7 +70,15 @@ def newest_snapshot(home: Home) -> Newest | None:
     segments: dict[str, list[SegmentRow]] = {"tier": [], "stage": []}
     for scheme, *row in rows:
         segments.setdefault(scheme, []).append(SegmentRow(*row))
-    return Newest(as_of, publication_id, customers, clv, models[0][0] if models else "none", segments)
+    return Newest(
+        as_of,
+        publication_id,
+        customers,
+        clv,
+        models[0][0] if models else "none",
+        notes[0][0] if notes else "",
+        segments,
+    )
 
 
 def publications(home: Home) -> list[dict[str, Any]]:
@@ -78,21 +94,23 @@ def publications(home: Home) -> list[dict[str, Any]]:
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
 
 
-def stale_snapshots(home: Home) -> list[date]:
-    """Snapshots built before an earlier one of the history was last rewritten: what they remember is out of date."""
+def stale_snapshots(home: Home, is_on_grid: Callable[[date], bool]) -> list[date]:
+    """Snapshots built before an earlier one on the grid was last rewritten: what they remember is out of date."""
     with open_standing(home) as con:
         if con is None:
             return []
-        rows = con.execute("""
-            with written as (
-                select h.as_of_date, max(p.published_at) as at
-                from (select distinct as_of_date, publication_id from cvm.customer_value_history) h
-                join cvm.publication p using (publication_id) group by h.as_of_date
-            )
-            select distinct later.as_of_date from written later
-            join written earlier on earlier.as_of_date < later.as_of_date and earlier.at > later.at order by 1
+        written = con.execute("""
+            select h.as_of_date, max(p.published_at)
+            from (select distinct as_of_date, publication_id from cvm.customer_value_history) h
+            join cvm.publication p using (publication_id) group by h.as_of_date order by h.as_of_date
         """).fetchall()
-    return [row[0] for row in rows]
+    stale, newest = [], None
+    for day, at in written:
+        if newest is not None and newest > at:
+            stale.append(day)
+        if is_on_grid(day):
+            newest = at if newest is None else max(newest, at)
+    return stale
 
 
 def published_sources(home: Home) -> list[dict[str, Any]]:

@@ -156,6 +156,18 @@ def read_memory(home: Home, as_of_date: date) -> pa.Table | None:
     return memory if memory.num_rows else None
 
 
+def read_parameter(home: Home, as_of_date: date, scheme: str, parameter: str) -> float | None:
+    """A published segment_parameter of one snapshot; None where there is none."""
+    with open_standing(home) as con:
+        if con is None:
+            return None
+        rows = con.execute(
+            "select value from cvm.segment_parameter where as_of_date = ? and scheme = ? and parameter = ?",
+            [as_of_date, scheme, parameter],
+        ).fetchall()
+    return float(rows[0][0]) if rows else None
+
+
 def snapshots(home: Home) -> list[Snapshot]:
     """Every snapshot that the standing version holds, oldest first."""
     with open_standing(home) as con:

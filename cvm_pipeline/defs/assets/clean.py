@@ -47,7 +47,7 @@ def clean_assets() -> dg.AssetsDefinition:
         context: dg.AssetExecutionContext, workshop: dg.ResourceParam[Workshop]
     ) -> Iterator[dg.MaterializeResult]:
         project = workshop.project
-        with plain_failures(project.engine.retries):
+        with plain_failures(project.engine.retries, context.retry_number):
             sources = landed(specs_of(project), project.home.landing)
             with connect(project.home, workshop.engine) as con:
                 built = build_clean_if_changed(

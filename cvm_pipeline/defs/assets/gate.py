@@ -54,7 +54,7 @@ def gate_assets(project: Project) -> dg.AssetsDefinition:
     ) -> Iterator[Any]:
         workshop.progress("judging the candidate")
         as_of = dt.date.fromisoformat(context.partition_key)
-        with plain_failures(workshop.project.engine.retries):
+        with plain_failures(workshop.project.engine.retries, context.retry_number):
             with connect(workshop.project.home, workshop.engine) as con:
                 through = data_through(con)
             verdict = audit(

@@ -21,12 +21,12 @@ def _landing_asset(entity: Entity) -> dg.AssetsDefinition:
         owners=["team:data-engineering"],
         description=f"One row per record of every landed file of `{entity.name}` ({entity.grain}), as text, with its line.",
     )
-    def landed(workshop: dg.ResourceParam[Workshop]) -> dg.MaterializeResult:
+    def landed(context: dg.AssetExecutionContext, workshop: dg.ResourceParam[Workshop]) -> dg.MaterializeResult:
         project = workshop.project
         specs = [spec for spec in specs_of(project) if spec.entity == entity.name]
         if specs:
             workshop.progress(f"landing {entity.name}")
-        with plain_failures(project.engine.retries):
+        with plain_failures(project.engine.retries, context.retry_number):
             reports = land(specs, project.root, project.home.landing, workshop.now())
         files = [file for report in reports for file in report.files if file.standing]
         return dg.MaterializeResult(

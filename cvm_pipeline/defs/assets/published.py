@@ -7,6 +7,7 @@ import dagster as dg
 
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.config.project import Project
+from cvm_pipeline.defs.assets.previews import previewed
 from cvm_pipeline.defs.gate import complete_suites, required_checks
 from cvm_pipeline.defs.partitions import snapshots_of
 from cvm_pipeline.defs.retention import forget_old_runs
@@ -14,10 +15,11 @@ from cvm_pipeline.defs.workshop import Workshop, plain_failures
 from cvm_pipeline.domain.contracts import TABLES, Table
 from cvm_pipeline.quality.tables import GATED
 from cvm_pipeline.warehouse.attempts import Attempt, record_attempt
+from cvm_pipeline.warehouse.ddl import qualified
 from cvm_pipeline.warehouse.errors import PublicationRefused
 from cvm_pipeline.warehouse.gate_record import newest_judged, read_record
 from cvm_pipeline.warehouse.publication import publish
-from cvm_pipeline.warehouse.versions import read_manifest
+from cvm_pipeline.warehouse.versions import open_standing, read_manifest
 
 # A snapshot is late when the next one is overdue by a few days.
 _LATE_AFTER = {"daily": 2, "weekly": 9, "monthly": 35, "quarterly": 97}
@@ -51,14 +53,15 @@ def published_assets(project: Project) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult]:
         workshop.progress("publishing")
         home = workshop.project.home
-        with plain_failures(workshop.project.engine.retries):
+        with plain_failures(workshop.project.engine.retries, context.retry_number):
             done = publish(
                 home,
                 _candidate_of(home, context.partition_key),
                 required_checks(complete_suites()),
                 workshop.project.publish.keep,
             )
-            rows = read_manifest(done.folder).get("rows", {})
+            rows = read_manifest(done.folder)["rows"]
+            written = rows if isinstance(rows, dict) else {}
             started = dt.datetime.fromtimestamp(
                 context.instance.get_run_stats(context.run_id).start_time or workshop.now().timestamp(), dt.UTC
             )
@@ -69,15 +72,14 @@ def published_assets(project: Project) -> dg.AssetsDefinition:
             forget_old_runs(context.instance, workshop.now())
         if done.leftovers:
             context.log.warning(done.leftovers)
-        for table in TABLES:
-            count = rows.get(table.name) if isinstance(rows, dict) else None
-            yield dg.MaterializeResult(
-                asset_key=key_of(table),
-                metadata={
-                    "publication_id": done.publication_id,
-                    **({} if count is None else {"dagster/row_count": count}),
-                },
-            )
+        with open_standing(home) as con:
+            for table in TABLES:
+                if con is not None and table.schema == "cvm":
+                    yield previewed(con, key_of(table), qualified(table), publication_id=done.publication_id)
+                else:
+                    # Names and addresses are not for a page, nor is the file that holds them opened for one.
+                    told = {"publication_id": done.publication_id, "rows written": written.get(table.name, 0)}
+                    yield dg.MaterializeResult(asset_key=key_of(table), metadata=told)
 
     return publish_all
 

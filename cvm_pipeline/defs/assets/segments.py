@@ -11,11 +11,11 @@ from cvm_pipeline.defs.assets.gate import CANDIDATES
 from cvm_pipeline.defs.assets.previews import previewed
 from cvm_pipeline.defs.gate import memory_date
 from cvm_pipeline.defs.partitions import snapshots_of
-from cvm_pipeline.defs.segmentation import fit_segments, write_candidates
+from cvm_pipeline.defs.segmentation import fit_segments, rule_version, write_candidates
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
 from cvm_pipeline.domain.contracts import table
 from cvm_pipeline.domain.customer_value import Memory
-from cvm_pipeline.warehouse.versions import read_memory
+from cvm_pipeline.warehouse.versions import read_memory, read_parameter
 from cvm_pipeline.warehouse.work import connect
 
 
@@ -45,7 +45,10 @@ def segment_assets(project: Project) -> dg.AssetsDefinition:
         workshop.progress("segmenting customers")
         as_of = dt.date.fromisoformat(context.partition_key)
         project = workshop.project
-        with plain_failures(project.engine.retries), connect(project.home, workshop.engine) as con:
+        with (
+            plain_failures(project.engine.retries, context.retry_number),
+            connect(project.home, workshop.engine) as con,
+        ):
             write_candidates(con, project, as_of, fit_segments(con, project, as_of), _memory(project, as_of))
             for name in CANDIDATES:
                 yield previewed(con, ["candidate", name], f"candidate.{name}", private=name == "customer_pii")
@@ -56,4 +59,8 @@ def segment_assets(project: Project) -> dg.AssetsDefinition:
 def _memory(project: Project, as_of: dt.date) -> Memory | None:
     earlier = memory_date(project, as_of)
     rows: pa.Table | None = read_memory(project.home, earlier) if earlier else None
-    return None if rows is None else Memory(rows)
+    if rows is None or earlier is None:
+        return None
+    # Rules that have changed since are a cause of their own: the lost may leave without a transaction.
+    then = read_parameter(project.home, earlier, "stage", "rule_version")
+    return Memory(rows, keeps_stages=then is None or then == rule_version(project))

@@ -44,7 +44,10 @@ def value_assets(project: Project) -> dg.AssetsDefinition:
     ) -> Iterator[dg.MaterializeResult]:
         workshop.progress("fitting lifetime value")
         as_of = dt.date.fromisoformat(context.partition_key)
-        with plain_failures(workshop.project.engine.retries), connect(workshop.project.home, workshop.engine) as con:
+        with (
+            plain_failures(workshop.project.engine.retries, context.retry_number),
+            connect(workshop.project.home, workshop.engine) as con,
+        ):
             model = value_model.fit(
                 marts.histories(con, as_of),
                 marts.repeat_spend(con, as_of),
