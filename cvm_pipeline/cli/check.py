@@ -20,7 +20,7 @@ def check(config: Config = None, as_json: AsJson = False) -> None:
     """
     from cvm_pipeline.cli.run import progress_shown
 
-    project = project_of(config, quiet=as_json)
+    project = project_of(config, quiet=as_json, may_be_demo=False)
     with progress_shown(as_json) as progress:
         progress("reading the files")
         from cvm_pipeline.defs.trial import try_out

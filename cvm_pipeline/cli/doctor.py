@@ -23,5 +23,8 @@ def doctor(config: Config = None, as_json: AsJson = False) -> None:
     else:
         for finding in findings:
             mark, style = _MARKS[finding.level]
-            words.say(f"{mark}  {finding.what}: {finding.found}", style=None if finding.level == "ok" else style)
+            words.output().print(
+                f"{mark}  {finding.what}: {finding.found}",
+                style=None if finding.level == "ok" else style, markup=False, soft_wrap=True,
+            )  # fmt: skip
     raise typer.Exit(words.FAILED if any(finding.level == "fail" for finding in findings) else words.DONE)

@@ -33,6 +33,6 @@ def explain(config: Config = None, as_json: AsJson = False) -> None:
         words.print_json(vars(record))
         return
     verdict = "passed" if record.passed else "blocked"
-    words.say(f"Candidate {record.publication_id}, as of {record.as_of_date}: {verdict}")
+    words.output().print(f"Candidate {record.publication_id}, as of {record.as_of_date}: {verdict}", soft_wrap=True)
     for line in told(report_of(record)):
         words.output().print(line, markup=False, soft_wrap=True)

@@ -56,7 +56,8 @@ def init(
         words.say(f"  {entry.entity}: {entry.path} ({len(entry.columns)} columns{look})")
     for path in proposal.left_out:
         words.say(f"  not taken: {path}")
-    words.next_step(f"cvm check -c {target}")
+    words.about_project(str(target))
+    words.next_step("cvm check")
 
 
 init.__doc__ = _EXAMPLES

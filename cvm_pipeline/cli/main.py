@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import traceback
 import warnings
 from typing import Annotated
 
@@ -21,6 +22,9 @@ from cvm_pipeline.cli.ui import ui
 from cvm_pipeline.cli.versions import versions
 from cvm_pipeline.config.errors import ConfigurationError
 
+# What shells say of a program that was interrupted.
+_STOPPED = 130
+
 app = typer.Typer(
     name="cvm",
     no_args_is_help=True,
@@ -31,8 +35,11 @@ app = typer.Typer(
 
 
 @app.callback(help="Customer value management: from raw CRM exports to a warehouse of trustworthy customer tables.")
-def cvm(debug: Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")] = False) -> None:
-    """Options of all commands; `--debug` is read in `run`, where errors end up."""
+def cvm(
+    debug: Annotated[bool, typer.Option("--debug", help="Show the stack trace of an error.")] = False,
+    version: Annotated[bool, typer.Option("--version", help="Show the version and end.")] = False,
+) -> None:
+    """Options of all commands; both are read in `run`, before and after any of them."""
 
 
 app.command("init")(init)
@@ -56,31 +63,40 @@ def run() -> None:
     if not debug:
         # Deprecations inside the libraries are ours to read, not the user's.
         warnings.simplefilter("ignore")
+    if arguments == ["--version"]:
+        from cvm_pipeline.config.version import code_version
+
+        print(code_version())
+        sys.exit(words.DONE)
     try:
         code = app(arguments, standalone_mode=False)
     except typer.TyperException as error:
         # Wrong usage; `show` is of the click that typer carries.
         error.show()  # type: ignore[attr-defined]
-        sys.exit(words.USAGE)
+        code = words.USAGE
     except (typer.Abort, KeyboardInterrupt):
-        words.say("Stopped. What readers see is unchanged")
-        sys.exit(130)
-    except ConfigurationError as error:
-        if debug:
-            raise
-        try:
-            words.fail_configuration(error)
-        except typer.Exit as ended:
-            sys.exit(ended.exit_code)
+        code = _STOPPED
     except Exception as error:
         if debug:
-            raise
-        code = _known(error)
-        words.say(str(error) if code is not None else f"{type(error).__name__}: {error}", style="red")
-        if code is None:
-            words.say("This is a fault of cvm. Run again with --debug for the stack trace")
-        sys.exit(words.FAILED if code is None else code)
+            traceback.print_exc()
+        code = _told(error, as_json="--json" in arguments, debug=debug)
+    if code == _STOPPED:
+        words.say("Stopped. What readers see is unchanged; run again when you like")
     sys.exit(code if isinstance(code, int) else words.DONE)
+
+
+def _told(error: Exception, as_json: bool, debug: bool) -> int:
+    """Say an error in words, and which exit code it ends with."""
+    if isinstance(error, ConfigurationError):
+        try:
+            words.fail_configuration(error, as_json)
+        except typer.Exit as ended:
+            return ended.exit_code
+    code = _known(error)
+    words.say(str(error) if code is not None else f"{type(error).__name__}: {error}", style="red")
+    if code is None and not debug:
+        words.say("This is a fault of cvm. Run again with --debug for the stack trace")
+    return words.FAILED if code is None else code
 
 
 def _known(error: Exception) -> int | None:

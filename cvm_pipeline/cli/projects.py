@@ -21,12 +21,19 @@ Config = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
 
 
-def project_of(config: Path | None, quiet: bool = False) -> Project:
-    """The project that is meant. Raises ConfigurationError."""
+def project_of(config: Path | None, quiet: bool = False, may_be_demo: bool = True) -> Project:
+    """The project that is meant. Raises ConfigurationError; ends with USAGE where only the demo could be meant and may not."""
     from cvm_pipeline.config.environment import choose_config
     from cvm_pipeline.config.load import load_choice
 
     choice = choose_config(config)
+    if config is not None:
+        words.about_project(str(config))
+    if choice.is_demo and not may_be_demo:
+        words.fail(
+            "No cvm.yml here. Name one with -c, write one with `cvm init DIR`, or run the demo with `cvm demo`",
+            words.USAGE,
+        )
     if choice.is_demo and not quiet:
         words.say("No cvm.yml here: this is about the embedded demo. Write one with: cvm init DIR", style="dim")
     return load_choice(choice)

@@ -42,11 +42,11 @@ def run(
     """Ingest, build facts, value and segment customers, judge the result and publish it.
 
     Examples:  cvm run  ·  cvm run -c shop/cvm.yml --as-of 2024-06-30
-      ·  cvm run --accept customers_stay --reason "we bought a rival's base"
+      ·  cvm run --accept customers_did_not_drop --reason "we bought a rival's base"
     """
     if len(accept or []) != len(reason or []):
         words.fail("each --accept needs its own --reason", words.USAGE)
-    project = project_of(config, quiet=as_json)
+    project = project_of(config, quiet=as_json, may_be_demo=False)
     day = as_of.date() if as_of else None
     if day is not None and not project.history_start <= day <= dt.datetime.now(project.zone).date():
         words.fail(f"--as-of {day}: snapshots run from {project.history_start} (history_start) to today", words.USAGE)
@@ -76,7 +76,8 @@ def report(project: Project, outcome: Outcome) -> None:
     for message in outcome.messages:
         words.say(message, style="red")
     if outcome.exit_code == words.DONE and outcome.published:
-        print_summary(project)
+        print_summary(project, outcome.as_of)
+        _tell_quality(project)
         words.say(f"Published {outcome.published} as of {outcome.as_of}", style="green")
         words.next_step("cvm status   (or query the tables, or cvm export customer_value --to customers.xlsx)")
     elif outcome.exit_code == words.DONE:
@@ -85,6 +86,20 @@ def report(project: Project, outcome: Outcome) -> None:
         words.next_step("cvm gate explain" if "gate explain" in " ".join(outcome.messages) else "cvm check")
     else:
         words.next_step("cvm status   (or the same command with --debug)")
+
+
+def _tell_quality(project: Project) -> None:
+    """What a glad reader of the figures should know as well."""
+    from cvm_pipeline.warehouse.summary import publications, published_sources, stale_snapshots
+
+    words.say(f"Gate: {publications(project.home)[0]['gate_summary']}")
+    refused = sum(row["quarantined"] for row in published_sources(project.home))
+    if refused:
+        words.say(f"{refused:,} rows are quarantined; `cvm status` tells why", style="yellow")
+    stale = stale_snapshots(project.home, project.is_on_grid)
+    if stale:
+        days = ", ".join(str(day) for day in stale)
+        words.say(f"Stale by now, since they remember an earlier snapshot: {days}", style="yellow")
 
 
 @contextmanager

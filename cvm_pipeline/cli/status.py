@@ -70,7 +70,7 @@ def _report(project: Project, facts: dict[str, Any]) -> None:
     if facts["sources"]:
         print_sources(facts["sources"])
     for note in _notes(facts):
-        words.say(note, style="yellow")
+        words.output().print(note, style="yellow", markup=False, soft_wrap=True)
     if facts["failed_attempts"]:
         # The step that failed stands before the colon: only a candidate has a gate to explain.
         by_gate = facts["failed_attempts"][0]["reason"].startswith("gate:")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -11,34 +12,34 @@ if TYPE_CHECKING:
     from cvm_pipeline.config.project import Project
 
 
-def print_summary(project: Project) -> None:
-    """Tiers and stages of the newest snapshot on stdout."""
+def print_summary(project: Project, as_of: dt.date | None = None) -> None:
+    """Tiers and stages of a snapshot on stdout, by default the newest."""
     from cvm_pipeline.domain.contracts import STAGES, TIERS
-    from cvm_pipeline.warehouse.summary import newest_snapshot
+    from cvm_pipeline.warehouse.summary import told_snapshot
 
-    newest = newest_snapshot(project.home)
-    if newest is None:
+    snapshot = told_snapshot(project.home, as_of)
+    if snapshot is None:
         return
     words.say("")
     words.output().print(
-        f"{project.project}: {newest.customers:,} customers as of {newest.as_of_date},"
-        f" expected value of the next {project.clv.horizon} months {newest.clv:,.0f} {project.currency}"
-        f" (model {newest.model})",
+        f"{project.project}: {snapshot.customers:,} customers as of {snapshot.as_of_date},"
+        f" expected value of the next {project.clv.horizon} months {snapshot.clv:,.0f} {project.currency}"
+        f" (model {snapshot.model})",
         style="bold",
         markup=False,
         soft_wrap=True,
     )
     for scheme, order in (("tier", TIERS), ("stage", STAGES)):
         shown = words.table(scheme, "customers ", "share ", "clv ", "clv each ", "p_alive ")
-        for row in sorted(newest.segments[scheme], key=lambda row: order.index(row.segment)):
+        for row in sorted(snapshot.segments[scheme], key=lambda row: order.index(row.segment)):
             alive = "" if row.avg_p_alive is None else f"{row.avg_p_alive:.2f}"
             each = row.clv / row.customers
             shown.add_row(
                 row.segment, f"{row.customers:,}", f"{row.share:.1%}", f"{row.clv:,.0f}", f"{each:,.2f}", alive
             )
         words.output().print(shown)
-    if newest.model_note:
-        words.say(f"note: {newest.model}: {newest.model_note}", style="yellow")
+    if snapshot.model_note:
+        words.say(f"note: {snapshot.model}: {snapshot.model_note}", style="yellow")
     words.output().print(f"Tables: {project.home.published_file}, schema cvm", soft_wrap=True)
 
 

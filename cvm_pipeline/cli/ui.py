@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import sys
 from typing import Annotated
 
@@ -24,6 +25,12 @@ def ui(
     from cvm_pipeline.defs.instance import ui_command
 
     project = project_of(config)
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            words.fail(f"{host}:{port} can't be served ({error.strerror}). Name another port with --port")
     command, environment = ui_command(project, host, port)
     words.say(f"Serving {project.project} on http://{host}:{port} (home {project.home.root})")
     sys.stderr.flush()

@@ -8,6 +8,8 @@ from __future__ import annotations
 import json
 import sys
 from functools import cache
+from shlex import quote
+from shutil import which
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import typer
@@ -18,6 +20,9 @@ from cvm_pipeline.config.exit_codes import BLOCKED, DONE, FAILED, USAGE
 if TYPE_CHECKING:
     from rich.console import Console
     from rich.table import Table
+
+
+_project: list[str] = []
 
 
 @cache
@@ -43,8 +48,18 @@ def say(text: str, style: str | None = None) -> None:
 
 
 def next_step(command: str) -> None:
-    """What to type next."""
-    say(f"Next: {command}", style="bold")
+    """What to type next: for the same project, and by the name under which this program was called."""
+    words = command.split(" ")
+    if words[0] == "cvm" and which("cvm") is None and sys.argv[0].endswith("/cvm"):
+        words[0] = sys.argv[0]
+    if _project:
+        words.insert(3 if words[1:2] == ["gate"] else 2, f"-c {quote(_project[0])}")
+    say(f"Next: {' '.join(words)}", style="bold")
+
+
+def about_project(config: str) -> None:
+    """Remember which cvm.yml was named, so that the next step names it too."""
+    _project[:] = [config]
 
 
 def print_json(value: Any) -> None:

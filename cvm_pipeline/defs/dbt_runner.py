@@ -16,12 +16,13 @@ from typing import Any
 from cvm_pipeline.config.environment import dbt_variables, variables
 from cvm_pipeline.config.paths import dbt_project_folder
 from cvm_pipeline.config.project import Project
+from cvm_pipeline.warehouse.errors import WarehouseError
 
 _manifests: dict[Path, Any] = {}
 
 
 def prepare_manifest(project: Project) -> Path:
-    """The path of manifest.json, parsed anew if the dbt project has changed since. Raises RuntimeError."""
+    """The path of manifest.json, parsed anew if the dbt project has changed since. Raises WarehouseError."""
     path = project.home.dbt_target / "manifest.json"
     stamp = path.with_name("parsed_from")
     parsed_from = _fingerprint(dbt_project_folder())
@@ -67,7 +68,9 @@ def _parsed(project: Project, path: Path) -> None:
     finally:
         DuckDBConnectionManager.close_all_connections()
     if not parsed.success:
-        raise RuntimeError(f"the dbt project can't be parsed: {parsed.exception}")
+        raise WarehouseError(
+            f"preparing the facts in {path.parent}: {parsed.exception}. Check free disk and permissions there"
+        )
     _manifests[path] = parsed.result
 
 

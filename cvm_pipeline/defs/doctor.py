@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
+import tempfile
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Literal, NamedTuple
@@ -77,8 +77,12 @@ def _home(project: Project) -> Finding:
     nearest = root
     while not nearest.exists():
         nearest = nearest.parent
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        return Finding("fail", "home", f"{nearest} can't be written; change its permissions or `home` in cvm.yml")
+    try:
+        # Trying is the only proof: root may write anywhere by its permissions, and still not below /proc.
+        Path(tempfile.mkdtemp(prefix=".cvm-doctor-", dir=nearest)).rmdir()
+    except OSError as error:
+        told = f"{nearest} can't be written ({error.strerror}); change its permissions or `home` in cvm.yml"
+        return Finding("fail", "home", told)
     return Finding("ok", "home", f"{root} can be written")
 
 

@@ -12,6 +12,7 @@ from cvm_pipeline.config.exit_codes import DONE, FAILED
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.as_of import newest_sensible_day
 from cvm_pipeline.defs.build import build_definitions
+from cvm_pipeline.defs.gate import complete_suites
 from cvm_pipeline.defs.instance import instance_of
 from cvm_pipeline.defs.jobs import JOB, told
 from cvm_pipeline.defs.workshop import SelectionRefused, utc_now, workshop_resource
@@ -44,6 +45,7 @@ def run_customer_value(
 
     `select` is Dagster's own selection syntax. `accept`: relative checks accepted for this candidate, with reasons.
     """
+    _refuse_unknown_checks(accept or {})
     with run_lock(project.home, "cvm run"):
         day = as_of or newest_sensible_day(project, now(), progress)
         if day < project.history_start:
@@ -75,6 +77,14 @@ def run_customer_value(
             published=after.name if after is not None and after != before else None,
             seconds=_seconds(result),
         )
+
+
+def _refuse_unknown_checks(accept: Mapping[str, str]) -> None:
+    """Before the run, not after it: an acceptance must name a relative check. Raises SelectionRefused."""
+    relative = sorted(check.name for suite in complete_suites().values() for check in suite.checks if check.relative)
+    unknown = [name for name in accept if name not in relative]
+    if unknown:
+        raise SelectionRefused(f"--accept {unknown[0]}: only these checks can be accepted: {', '.join(relative)}")
 
 
 def _selected(definitions: dg.Definitions, select: str | None) -> list[dg.AssetKey] | None:
@@ -113,6 +123,8 @@ def _told_by(event: dg.DagsterEvent) -> tuple[int, str]:
         return told(dg.Failure(given.description, metadata=dict(given.metadata or {})))
     error = failure.error
     name = error.cls_name if error is not None else None
+    if name == "DagsterExecutionInterruptedError":
+        raise KeyboardInterrupt
     if name == "DagsterAssetCheckFailedError":
         return told(type("DagsterAssetCheckFailedError", (Exception,), {})())
     root = error

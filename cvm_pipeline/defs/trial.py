@@ -20,6 +20,9 @@ from cvm_pipeline.sources.ingest import land, landed
 from cvm_pipeline.warehouse.summary import rows_by_source
 from cvm_pipeline.warehouse.work import connect
 
+# On fewer orders it says nothing that nobody has come back yet.
+_MANY_ORDERS = 200
+
 
 @dataclass
 class Trial:
@@ -79,3 +82,10 @@ def _describe(trial: Trial, con: Any, project: Project) -> None:
         trial.notes.append(f"costs cover {covered:.0%} of revenue, under 80 %: {held} (clv.margin_rate)")
     if anonymous:
         trial.notes.append(f"{anonymous:,} of {orders:,} orders have no customer: in the totals, in no customer table")
+    buyers, bought = con.execute("""
+        select count(distinct customer_id), count(*) from clean.orders where customer_id is not null and not is_return
+    """).fetchall()[0]
+    if bought >= _MANY_ORDERS and buyers > 0.99 * bought:
+        trial.notes.append(
+            f"{buyers:,} customers for {bought:,} orders: almost nobody ordered twice. Is customer_id an id of the order?"
+        )

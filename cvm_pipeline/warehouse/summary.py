@@ -31,8 +31,8 @@ class SegmentRow:
 
 
 @dataclass(frozen=True)
-class Newest:
-    """The newest published snapshot."""
+class ToldSnapshot:
+    """One published snapshot."""
 
     as_of_date: date
     publication_id: str
@@ -43,15 +43,20 @@ class Newest:
     segments: dict[str, list[SegmentRow]]
 
 
-def newest_snapshot(home: Home) -> Newest | None:
-    """The newest snapshot that readers see; None before the first publication."""
+def told_snapshot(home: Home, as_of: date | None = None) -> ToldSnapshot | None:
+    """A snapshot that readers see, by default the newest; None where there is none."""
     with open_standing(home) as con:
         if con is None:
             return None
-        as_of, publication_id = con.execute(
+        newest, publication_id = con.execute(
             "select as_of_date, publication_id from cvm.current_publication"
         ).fetchall()[0]
-        customers, clv = con.execute("select count(*), coalesce(sum(clv), 0) from cvm.customer_value").fetchall()[0]
+        as_of = as_of or newest
+        customers, clv = con.execute(
+            "select count(*), coalesce(sum(clv), 0) from cvm.customer_value_history where as_of_date = ?", [as_of]
+        ).fetchall()[0]
+        if not customers:
+            return None
         models = con.execute(
             "select model from cvm.clv_model_card where as_of_date = ? and metric = 'gives_p_alive' and value = 1",
             [as_of],
@@ -70,7 +75,7 @@ def newest_snapshot(home: Home) -> Newest | None:
     segments: dict[str, list[SegmentRow]] = {"tier": [], "stage": []}
     for scheme, *row in rows:
         segments.setdefault(scheme, []).append(SegmentRow(*row))
-    return Newest(
+    return ToldSnapshot(
         as_of,
         publication_id,
         customers,

@@ -118,14 +118,14 @@ def test_the_schedule_asks_for_the_last_day_of_the_period_that_ended(definitions
     assert shop.project.is_on_grid(dt.date.fromisoformat(request.partition_key))
 
 
-def _sensed(place: Place) -> Any:
+def _sensed(place: Place, cursor: str | None = None) -> Any:
     import dagster as dg
 
     from cvm_pipeline.defs.build import build_definitions
 
     definitions = build_definitions(place.project)
     (sensor,) = definitions.sensors
-    context = dg.build_sensor_context(definitions=definitions, instance=dg.DagsterInstance.ephemeral())
+    context = dg.build_sensor_context(definitions=definitions, instance=dg.DagsterInstance.ephemeral(), cursor=cursor)
     return sensor.evaluate_tick(context)
 
 
@@ -138,10 +138,13 @@ def test_the_sensor_asks_for_a_run_when_new_files_lie_still_and_for_none_when_al
     assert growing.run_requests == []
     assert "still being written" in growing.skip_message
     os.utime(file, (time.time() - 3600, time.time() - 3600))
-    (request,) = _sensed(place).run_requests
+    asked = _sensed(place)
+    (request,) = asked.run_requests
     assert request.partition_key == "2024-02-20", "data that ended in February is judged in February"
-    landed = _sensed(place)
+    landed = _sensed(place, asked.cursor)
     assert (landed.run_requests, landed.skip_message) == ([], "no new files")
+    (again,) = _sensed(place, "what stood before").run_requests
+    assert again.partition_key == "2024-02-20", "a tick that died after landing is made good by the next"
 
 
 def test_the_workspace_file_gives_valid_definitions(shop, tmp_path):

@@ -8,7 +8,7 @@ from warehouse_sample import AS_OF, checks, publication_id
 
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.warehouse.errors import WarehouseError
-from cvm_pipeline.warehouse.gate_record import GateRecord, newest_record, read_record, write_record
+from cvm_pipeline.warehouse.gate_record import GateRecord, forget_old_records, newest_record, read_record, write_record
 
 RECORD = GateRecord(publication_id(1), AS_OF, "hash", True, checks(), datetime(2026, 11, 22, tzinfo=UTC), "run-1")
 
@@ -44,3 +44,10 @@ def test_an_instant_without_zone_and_an_id_that_is_a_path_are_refused(home: Home
         write_record(home, replace(RECORD, created_at=datetime(2026, 11, 22)))
     with pytest.raises(ValueError, match="not a publication id"):
         read_record(home, "../../etc/passwd")
+
+
+def test_old_records_are_forgotten_and_the_newest_kept(home: Home) -> None:
+    for number in (1, 2, 3):
+        write_record(home, replace(RECORD, publication_id=publication_id(number)))
+    forget_old_records(home, keep=2)
+    assert sorted(path.stem for path in home.gate.iterdir()) == [publication_id(2), publication_id(3)]
