@@ -23,6 +23,7 @@ def clean_settings(project: Project, now: dt.datetime) -> CleanSettings:
         now=now.astimezone(dt.UTC).replace(tzinfo=None),
         earliest_date=project.quality.earliest_date,
         max_quarantine_share=project.quality.max_quarantine_share,
+        margin_rate=project.clv.margin_rate,
     )
 
 

@@ -110,7 +110,7 @@ def build_clean(
     documents.write_approximations(con)
     progress("building orders")
     documents.write_order_lines(con, names, appending)
-    documents.write_orders(con, names)
+    documents.write_orders(con, names, settings.margin_rate)
     progress("allocating returns")
     documents.allocate(con)
     progress("accounting for every row")

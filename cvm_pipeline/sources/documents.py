@@ -230,8 +230,12 @@ def _list_cost(con: duckdb.DuckDBPyConnection, names: Naming) -> str:
     return f"left join _list_costs c on c.product_id = {product}"
 
 
-def write_orders(con: duckdb.DuckDBPyConnection, names: Naming) -> None:
-    """clean.orders: the orders as delivered, and those made of lines where no order of that id was delivered."""
+def write_orders(con: duckdb.DuckDBPyConnection, names: Naming, margin_rate: float) -> None:
+    """clean.orders: the orders as delivered, and those made of lines where no order of that id was delivered.
+
+    An order's cost is given where that of four fifths of its value is: the rest of it then costs 1 - `margin_rate`.
+    """
+    cost_rate = f"cast({1 - margin_rate:.8f} as decimal(9,8))"
     con.execute(f"""
         create or replace table clean.orders as
         with facts as ({_order_facts(names, ORDERS)}),
@@ -252,7 +256,7 @@ def write_orders(con: duckdb.DuckDBPyConnection, names: Naming) -> None:
                    min(ordered_at) as ordered_at, min(ordered_date) as ordered_date,
                    sum(amount) as all_amount, sum(amount) filter (where counts) as live_amount,
                    sum(cost) as all_cost, sum(cost) filter (where counts) as live_cost,
-                   bool_and(cost is not null) filter (where counts and amount <> 0) as is_costed,
+                   coalesce(sum(amount) filter (where counts and cost is null), 0) as uncosted_amount,
                    sum(discount) as discount, arg_min(channel, place) as channel,
                    case when min(status) = max(status) then min(status) else 'completed' end as status,
                    count(*) filter (where amount >= 0) as sold, count(*) filter (where amount < 0) as credited,
@@ -268,7 +272,8 @@ def write_orders(con: duckdb.DuckDBPyConnection, names: Naming) -> None:
         judged as (
             -- Void as a whole, the last of its lines from void_date on. A credit is never void: beside one each line falls
             -- for itself.
-            select *, sold > 0 and voided = sold and credited = 0 as is_void,
+            select *, live_cost is not null and 5 * abs(uncosted_amount) <= abs(live_amount) as is_costed,
+                   sold > 0 and voided = sold and credited = 0 as is_void,
                    sold > 0 and voided = sold and credited = 0 and void_date <= ordered_date as never_stood
             from gathered
         ),
@@ -276,7 +281,7 @@ def write_orders(con: duckdb.DuckDBPyConnection, names: Naming) -> None:
             select order_id, source_system, customer_id, ordered_at, ordered_date,
                    cast(round_even(case when never_stood then all_amount else coalesce(live_amount, 0) end, 4)
                         as decimal(18,4)) as amount,
-                   cast(round_even(case when never_stood then all_cost when is_costed then live_cost end, 4)
+                   cast(round_even(case when never_stood then all_cost when is_costed then live_cost + cast(uncosted_amount as decimal(28,6)) * {cost_rate} end, 4)
                         as decimal(18,4)) as cost,
                    cast(round_even(discount, 4) as decimal(18,4)) as discount, channel, status,
                    case when is_void then void_date end as void_date,

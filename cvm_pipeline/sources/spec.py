@@ -47,3 +47,4 @@ class CleanSettings:
     now: dt.datetime
     earliest_date: dt.date = dt.date(1970, 1, 1)
     max_quarantine_share: float = 0.05
+    margin_rate: float = 1.0

@@ -400,3 +400,11 @@ def test_a_rate_keeps_the_digits_of_a_small_currency(shop: Shop) -> None:
     shop.write("orders.csv", table(ORDER_COLUMNS, {"order_id": "a", "amount": 1_000_000_000, "currency": "VND"}))
     shop.run(source("orders", ORDER_COLUMNS), source("exchange_rates", "currency rate_date rate"))
     assert shop.column("select amount from clean.orders") == [Decimal("39285.7")]
+
+
+def test_a_small_part_without_cost_does_not_lose_the_cost_of_the_rest(shop: Shop) -> None:
+    goods = {"order_id": "a", "customer_id": "c", "unit_price": 100, "unit_cost": 60}
+    lines(shop, goods, {"order_id": "a", "unit_price": 5}, margin_rate=0.4)
+    assert shop.rows("select amount, cost from clean.orders") == [(Decimal(105), Decimal(63))]
+    lines(shop, goods, {"order_id": "a", "unit_price": 50}, margin_rate=0.4)
+    assert shop.rows("select amount, cost from clean.orders") == [(Decimal(150), None)]
