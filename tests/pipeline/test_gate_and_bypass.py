@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import json
+import re
 import shutil
 
 import pyarrow as pa
@@ -56,8 +57,9 @@ def test_the_failure_is_explained_with_what_was_expected_found_and_which_rows(po
     told = said.out.split("customer_value: p alive lies between 0 and 1 - BLOCKS\n")[1].split("\n\n")[0]
     lines = {line.split()[0]: line for line in told.splitlines() if line.strip()}
     assert "at least 0 and at most 1" in lines["expected"]
-    assert "rows fail, such as -0." in lines["found"]
-    assert "customer_id c" in lines["rows"] and "p_alive -0." in lines["rows"]
+    # Which of the failing rows come first is the engine's affair: a small one may be told as -5e-05.
+    assert re.search(r"rows fail, such as -\d", lines["found"])
+    assert "customer_id " in lines["rows"] and "p_alive -" in lines["rows"]
     assert "look" in lines
     checks = place.cvm("gate", "explain", "--json").json["checks"]
     assert any(check["expectation"] == "p_alive_lies_between_0_and_1" and not check["success"] for check in checks)
@@ -71,7 +73,7 @@ def test_status_tells_of_the_blocked_attempt_and_what_still_stands(poisoned):
     assert [(attempt["outcome"], attempt["run_id"]) for attempt in facts["failed_attempts"]] == [
         ("blocked", outcome.run_id)
     ]
-    assert "blocked at" in place.cvm("status").err
+    assert "blocked at" in place.cvm("status").out
 
 
 def test_dagster_holds_one_result_for_each_expectation_with_severity_and_failing_rows(poisoned):
@@ -302,7 +304,7 @@ def test_a_relative_check_accepted_with_a_reason_passes_this_candidate_and_is_re
         ("customers_did_not_drop", False, "fifteen were test accounts", outcome.published)
     ]  # fmt: skip
     summary = f"select gate_summary from cvm.publication where publication_id = '{outcome.published}'"
-    assert "1 accepted, 0 blocking" in place.column(summary)[0]
+    assert "1 accepted, 0 blocking; accepted: customers_did_not_drop (" in place.column(summary)[0]
 
 
 def test_a_check_that_compares_with_nothing_can_not_be_accepted(shrunk):
@@ -311,7 +313,7 @@ def test_a_check_that_compares_with_nothing_can_not_be_accepted(shrunk):
         "run", "--as-of", str(MAY), "--select", FROM_THE_GATE_ON, "--accept", "customer_id_is_unique", "--reason", "please"
     )  # fmt: skip
     assert said.code == 2
-    assert "customer_id_is_unique can't be accepted: only a relative check can" in said.err
+    assert "--accept customer_id_is_unique: only these checks can be accepted: clv_is_like_the_past" in said.err
     assert place.fingerprint() == before
 
 

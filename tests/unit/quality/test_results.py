@@ -30,7 +30,9 @@ def test_a_relative_failure_can_be_accepted_with_a_reason() -> None:
     accepted = accept(REPORT, {"customers_did_not_drop": " the Swiss shop was sold "})
     assert not accepted.blocking_failures()
     assert accepted.results[2].accepted_reason == "the Swiss shop was sold"
-    assert accepted.summary() == "1 passed, 1 warned, 1 accepted, 0 blocking"
+    assert accepted.summary() == (
+        "1 passed, 1 warned, 1 accepted, 0 blocking; accepted: customers_did_not_drop (the Swiss shop was sold)"
+    )
 
 
 def test_a_check_that_passed_gets_no_reason() -> None:
