@@ -13,7 +13,7 @@ import duckdb
 
 from cvm_pipeline.config.source import digest
 from cvm_pipeline.config.version import code_fingerprint
-from cvm_pipeline.sources import audit, documents
+from cvm_pipeline.sources import audit, documents, taken_back
 from cvm_pipeline.sources.entities import ENTITIES, EXCHANGE_RATES, ORDER_LINES, ORDERS
 from cvm_pipeline.sources.errors import QuarantineTooLarge
 from cvm_pipeline.sources.mapping import LandedPart, create_entity_table, map_source
@@ -112,7 +112,7 @@ def build_clean(
     documents.write_order_lines(con, names, appending)
     documents.write_orders(con, names, settings.margin_rate)
     progress("allocating returns")
-    documents.allocate(con)
+    taken_back.allocate(con)
     progress("accounting for every row")
     accounts = audit.account(con, sources, settings.now)
     # The mapped rows have served: what stands is in `clean`, what doesn't is in the quarantine and the accounts.
