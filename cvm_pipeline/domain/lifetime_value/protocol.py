@@ -1,19 +1,22 @@
 """What every transaction model takes and gives: purchase histories in, a fit and expectations out.
 
 Belongs here: the shape of histories, of a fit and of a model, so that card, champion and scoring know no model by name.
-Not here: any formula. A new model is a new module that ends in `MODEL = ...` (registry.py finds it).
+Not here: any formula of a model. A new model is a new module that ends in `MODEL = ...` (registry.py finds it).
 """
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Protocol
+from dataclasses import dataclass, field
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
+
+# By the paper's letters. In `*_rows` a value may also be an array (n,): with covariates each row has its own.
+Parameters = Mapping[str, float]
 
 
 def dot(left: Floats, right: Floats) -> float:
@@ -105,12 +108,14 @@ class PurchaseHistories:
 class Fit:
     """A fitted model: small, and all that scoring needs.
 
-    `parameters` and `standard_errors` by the paper's letters (one that can't be had is absent); `log_likelihood` is
-    undivided, unscaled and in the model's own unit. `gradient_norm`: largest |d log-likelihood / d log parameter| per
-    customer. `note`: why it did not converge or what a reader should know, else empty.
+    `parameters` and `standard_errors` by the paper's letters (one that can't be had is absent); `intervals`: 95 %
+    intervals of the parameters (low, high), where they were asked for. `log_likelihood` is undivided, unscaled and in the
+    model's own unit. `gradient_norm`: largest |d log-likelihood / d log parameter| per customer. `log_covariance`:
+    covariance matrix of the log parameters, in the order of `parameters`, where the likelihood curves in all of them.
+    `note`: why it did not converge or what a reader should know, else empty.
     """
 
-    parameters: Mapping[str, float]
+    parameters: Parameters
     standard_errors: Mapping[str, float | None]
     log_likelihood: float | None
     customers: float
@@ -118,6 +123,8 @@ class Fit:
     gradient_norm: float | None
     note: str = ""
     time_unit_days: float | None = None
+    log_covariance: tuple[tuple[float, ...], ...] | None = None
+    intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
 
     @classmethod
     def impossible(cls, customers: float, note: str, time_unit_days: float | None = None) -> Fit:
@@ -125,41 +132,99 @@ class Fit:
         return cls({}, {}, None, customers, False, None, note, time_unit_days)
 
 
-class Forecaster(Protocol):
-    """What scoring needs. Every duration is in the model's unit; arrays are float64 of one length n."""
+class Forecaster(ABC):
+    """What scoring needs of timing. Every duration is in the model's unit; arrays are float64 of one length n.
 
-    @property
-    def name(self) -> str:
-        """The module's name, as published in `clv_model_card.model` and `customer_value.clv_model`."""
+    Two kinds of quantity, told apart by name: what is said of a customer *given its history* has P(alive) inside
+    (`expected_transactions`, `pmf`); only what ends in `_while_alive` may be multiplied by it, and that is done here.
+    """
 
-    @property
-    def parameter_names(self) -> tuple[str, ...]:
-        """Names of the parameters, the paper's letters."""
+    name: str  # the module's name, as published in `clv_model_card.model` and `customer_value.clv_model`
+    parameter_names: tuple[str, ...]
 
+    @abstractmethod
     def fit(self, histories: PurchaseHistories) -> Fit:
         """The parameters. Never raises for want of convergence: `converged` is False and `note` says why."""
 
-    def p_alive(self, parameters: Mapping[str, float], x: Floats, t_x: Floats, T: Floats) -> Floats:
+    @abstractmethod
+    def log_p_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
+        """log P(alive at T | x, t_x, T), shape (n,), at most 0."""
+
+    @abstractmethod
+    def expected_while_alive(self, parameters: Parameters, horizon: Floats, x: Floats, T: Floats) -> Floats:
+        """E[transactions in (T, T + h] | alive at T, x, T] for each h of `horizon` (k,), shape (n, k)."""
+
+    def p_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """P(alive at T | x, t_x, T), shape (n,)."""
+        return np.exp(self.log_p_alive(parameters, x, t_x, T))
 
     def expected_transactions(
-        self, parameters: Mapping[str, float], horizon: Floats, x: Floats, t_x: Floats, T: Floats
+        self, parameters: Parameters, horizon: Floats, x: Floats, t_x: Floats, T: Floats
     ) -> Floats:
         """E[transactions in (T, T + h] | x, t_x, T] for each h of `horizon` (k,), shape (n, k).
 
         P(alive) is already inside: never multiply by it.
         """
+        alive = self.p_alive(parameters, x, t_x, T)
+        return alive[:, None] * self.expected_while_alive(parameters, np.atleast_1d(horizon), x, T)
 
-    def unconditional_expectation(self, parameters: Mapping[str, float], t: Floats) -> Floats:
+    def unconditional_expectation(self, parameters: Parameters, t: Floats) -> Floats:
         """E[X(t)]: repeat transactions of a new customer in the first t, shape of `t`."""
+        t = np.asarray(t, dtype=np.float64)
+        new = np.zeros(1)
+        return self.expected_transactions(parameters, np.ravel(t), new, new, new).reshape(t.shape)
 
 
-class TransactionModel(Forecaster, Protocol):
+class TransactionModel(Forecaster):
     """A probability model of when customers buy, fitted by maximum likelihood."""
 
-    @property
-    def knows_p_alive(self) -> bool:
-        """Whether its P(alive) may be published (BG/NBD's is 1 for everybody without a repeat purchase)."""
+    knows_p_alive: bool  # whether its P(alive) may be published (BG/NBD's is 1 for everybody without a repeat purchase)
 
-    def log_likelihood(self, parameters: Mapping[str, float], histories: PurchaseHistories) -> float:
+    @abstractmethod
+    def log_likelihood_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
+        """log L(parameters | x, t_x, T) of each row, shape (n,). A parameter may be a float or an array (n,)."""
+
+    @abstractmethod
+    def gradient_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
+        """d log L / d parameter of each row, shape (n, parameters), in the order of `parameter_names`."""
+
+    @abstractmethod
+    def pmf_while_alive(self, parameters: Parameters, counts: Floats, horizon: float, x: Floats, T: Floats) -> Floats:
+        """P(exactly m transactions in (T, T + horizon] | alive at T, x, T) for each m of `counts` (m,), shape (n, m)."""
+
+    @abstractmethod
+    def residual_while_alive(self, parameters: Parameters, rate: float, x: Floats, T: Floats) -> Floats:
+        """Discounted expected residual transactions of who is alive at T, over an infinite horizon, shape (n,).
+
+        `rate` is continuous, per unit of the model's time. Raises ValueError where rate <= 0: the sum need not converge.
+        """
+
+    @abstractmethod
+    def simulate(
+        self, parameters: Parameters, T: Floats, horizon: float, rng: np.random.Generator
+    ) -> tuple[Floats, Floats, Floats]:
+        """One customer per T: x and t_x by T, and the transactions of the `horizon` after it; three arrays (n,)."""
+
+    def log_likelihood(self, parameters: Parameters, histories: PurchaseHistories) -> float:
         """Sum over customers of the log-likelihood of (x, t_x, T), undivided, in the histories' unit."""
+        h = histories
+        return dot(h.count, self.log_likelihood_rows(parameters, h.frequency, h.recency, h.T))
+
+    def pmf(self, parameters: Parameters, counts: Floats, horizon: float, x: Floats, t_x: Floats, T: Floats) -> Floats:
+        """P(exactly m transactions in (T, T + horizon] | x, t_x, T), shape (n, m); P(alive) is inside."""
+        log_alive = self.log_p_alive(parameters, x, t_x, T)[:, None]
+        counts = np.asarray(counts, dtype=np.float64)
+        chance = np.exp(log_alive) * self.pmf_while_alive(parameters, counts, horizon, x, T)
+        return np.where(counts == 0, chance - np.expm1(log_alive), chance)
+
+    def unconditional_pmf(self, parameters: Parameters, counts: Floats, t: float) -> Floats:
+        """P(X(t) = m): a new customer's repeat transactions in the first t, shape (m,)."""
+        new = np.zeros(1)
+        return self.pmf(parameters, counts, t, new, new, new)[0]
+
+    def residual_transactions(self, parameters: Parameters, rate: float, x: Floats, t_x: Floats, T: Floats) -> Floats:
+        """DERT: discounted expected residual transactions over an infinite horizon, shape (n,); P(alive) is inside.
+
+        Fader, Hardie & Lee (2005), "RFM and CLV", eq. 2, of each model. Raises ValueError where rate <= 0.
+        """
+        return self.p_alive(parameters, x, t_x, T) * self.residual_while_alive(parameters, rate, x, T)
