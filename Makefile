@@ -5,10 +5,10 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 
-.PHONY: help install demo test lint dev bench lock clean
+.PHONY: help install demo test test-long lint dev bench lock clean
 
 help:  ## what there is to type
-	@grep -hE '^[a-z]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z]+):.*## /  make \1\t/' | expand -t 18
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
 
 # uv installs the locked set in seconds where pip takes two minutes; pip is what a machine surely has.
 $(INSTALLED): pyproject.toml deploy/requirements.lock deploy/uv.lock
@@ -26,6 +26,9 @@ demo: install  ## the whole job on the real CDNOW data, from nothing to publishe
 
 test: install  ## the whole test suite, on two cores (about seven minutes)
 	$(BIN)/python -m pytest -n 2 --dist loadfile
+
+test-long: install  ## the tests that run for minutes: the whole accuracy grid, 200 recovered fits
+	$(BIN)/python -m pytest -n 2 --dist load -m long
 
 lint: install  ## linter, formatter and types
 	$(BIN)/ruff check .
