@@ -54,12 +54,21 @@ Address = Annotated[str, AfterValidator(_address)]
 
 
 class Clv(Section):
-    """Lifetime value. `horizon` in months; `margin_rate` stands where costs are not known (1: value is revenue)."""
+    """Lifetime value. `horizon` in months; `margin_rate` stands where costs are not known (1: value is revenue).
+
+    `backtest_customers`: about so many, chosen by a hash of their id, are looked at in backtests of a larger base.
+    """
 
     horizon: int = Field(default=12, ge=1, le=120)
     discount_rate_yearly: float = Field(default=0.10, ge=0, le=1)
     time_unit: Literal["day", "week", "month"] = "week"
     margin_rate: float = Field(default=1.0, gt=0, le=1)
+    backtest_customers: int = Field(default=100_000, ge=100)
+
+    @property
+    def horizon_days(self) -> int:
+        """The horizon in whole days."""
+        return round(self.horizon * TIME_UNIT_DAYS["month"])
 
     @property
     def time_unit_days(self) -> float:
