@@ -90,9 +90,7 @@ def plan(first_date: date | None, as_of: date, horizon_days: int) -> Plan:
         first = k + _TARGET_STEPS
         starts = [j for j in range(first, first + _TRAINING_SLICES) if known(j, w / _STEPS)]
         training[at(k)] = tuple(Window(at(j), at(j - _TARGET_STEPS)) for j in starts)
-    # The window before a cut is what carrying forward repeats.
-    before = [at(k + _STEPS) for k in (0, *steps) if known(k + _STEPS, 0)]
-    dates = {as_of, *before, *_dates(cuts), *(day for windows in training.values() for day in _dates(windows))}
+    dates = {as_of, *_dates(cuts), *(day for windows in training.values() for day in _dates(windows))}
     return Plan(as_of, w, cuts, tuple(training.items()), tuple(sorted(dates)))
 
 

@@ -76,6 +76,11 @@ class PurchaseHistories:
         as_floats = [np.asarray(column, dtype=np.float64) for column in (frequency, count)]
         return cls(as_floats[0], recency, T, as_floats[1], unit_days)
 
+    def in_unit(self, unit_days: float) -> PurchaseHistories:
+        """The same histories in another unit."""
+        days = self.time_unit_days
+        return PurchaseHistories.from_days(self.frequency, self.recency * days, self.T * days, self.count, unit_days)
+
     @property
     def customers(self) -> float:
         """Customers in all."""
@@ -179,6 +184,7 @@ class TransactionModel(Forecaster):
     """A probability model of when customers buy, fitted by maximum likelihood."""
 
     knows_p_alive: bool  # whether its P(alive) may be published (BG/NBD's is 1 for everybody without a repeat purchase)
+    own_unit_days: float | None = None  # the only unit that it can be fitted in, where the unit is not free
 
     @abstractmethod
     def log_likelihood_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:

@@ -1,0 +1,128 @@
+"""Intervals that past windows have corrected: of customers, and of totals of segments (metrics.md, "Interval").
+
+Belongs here: what the transforms (PIT) of ended windows say of the levels to ask the predictive for, and how far totals
+are off between cuts. Not here: the predictive (predictive.py), which windows have ended (backtest.py).
+
+A predictive is calibrated where the PIT of what came is uniform. Where the past says it is not, the 10 % quantile is asked
+for at the level below which a tenth of past transforms lay (Kuleshov, Fenner & Ermon 2018), in each third of predicted
+value; the two target levels move with the misses of each ended window, oldest first, as in Gibbs & Candès (2021):
+target <- target + GAIN (0.1 - share outside). One window after another is what one snapshot after another sees.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import stdtrit
+
+from cvm_pipeline.domain.lifetime_value.protocol import Floats
+
+TAIL = 0.1
+GROUPS = 3
+LEAST_APART = 5
+GAIN = 0.3
+# So many transforms weigh as much as the belief that the predictive is right as it is.
+_PRIOR = 200.0
+_LEAST_TARGET, _MOST_TARGET = 0.01, 0.3
+
+
+@dataclass(frozen=True, eq=False)
+class EndedWindow:
+    """One window whose end is known: randomised PIT and predicted value of each customer, (n,)."""
+
+    pit: Floats
+    predicted: Floats
+
+
+@dataclass(frozen=True)
+class Correction:
+    """Levels at which to ask the predictive for the 10 % and the 90 % quantile, by third of predicted value."""
+
+    low: tuple[float, ...] = (TAIL,) * GROUPS
+    high: tuple[float, ...] = (1.0 - TAIL,) * GROUPS
+    targets: tuple[float, float] = (TAIL, TAIL)
+    windows: int = 0
+
+    def levels(self, group: np.ndarray) -> tuple[Floats, Floats]:
+        """The two levels of each row, (n,) each; `group` in 0..2."""
+        return np.asarray(self.low)[group], np.asarray(self.high)[group]
+
+
+def thirds(predicted: Floats) -> tuple[float, float]:
+    """The two values that cut the customers into thirds of predicted value; (0, 0) for nobody."""
+    if not predicted.size:
+        return 0.0, 0.0
+    low, high = np.quantile(predicted, [1.0 / GROUPS, 2.0 / GROUPS])
+    return float(low), float(high)
+
+
+def group_of(predicted: Floats, cuts: tuple[float, float]) -> np.ndarray:
+    """0, 1 or 2: the third that each predicted value lies in, (n,)."""
+    return (predicted > cuts[0]).astype(np.int64) + (predicted > cuts[1])
+
+
+def correct(ended: Sequence[EndedWindow]) -> Correction:
+    """What the ended windows, oldest first, say; without any, the predictive is asked as it is."""
+    known = Correction()
+    for window in range(len(ended)):
+        latest = ended[window]
+        group = group_of(latest.predicted, thirds(latest.predicted))
+        low, high = known.levels(group)
+        below, above = np.mean(latest.pit < low), np.mean(latest.pit > high)
+        targets = tuple(
+            float(np.clip(target + GAIN * (TAIL - share), _LEAST_TARGET, _MOST_TARGET))
+            for target, share in zip(known.targets, (below, above), strict=True)
+        )
+        known = _from_past(ended[: window + 1], (targets[0], targets[1]))
+    return known
+
+
+def _from_past(ended: Sequence[EndedWindow], targets: tuple[float, float]) -> Correction:
+    low, high = [], []
+    for group in range(GROUPS):
+        pit = np.concatenate([w.pit[group_of(w.predicted, thirds(w.predicted)) == group] for w in ended])
+        weight = pit.size / (pit.size + _PRIOR)
+        for asked, levels in ((targets[0], low), (1.0 - targets[1], high)):
+            seen = float(np.quantile(pit, asked)) if pit.size else asked
+            levels.append(weight * seen + (1.0 - weight) * asked)
+    return Correction(tuple(low), tuple(high), targets, len(ended))
+
+
+@dataclass(frozen=True)
+class TotalSpread:
+    """How far a total is off beyond what its customers' own chances explain.
+
+    `share`: standard deviation of that error as a share of the total; `cuts`: non-overlapping windows it rests on;
+    `is_proven`: at least five of them.
+    """
+
+    share: float
+    cuts: int
+
+    @property
+    def is_proven(self) -> bool:
+        """Whether enough windows without overlap stand behind it."""
+        return self.cuts >= LEAST_APART
+
+    @property
+    def reach(self) -> float:
+        """Quantile of the standardised error at 90 %: Student's t, since few cuts tell the spread."""
+        return float(stdtrit(max(self.cuts, 1), 1.0 - TAIL))
+
+    def interval(self, total: Floats, variance: Floats) -> tuple[Floats, Floats]:
+        """10 % and 90 % quantiles of totals whose customers' own variances sum to `variance`."""
+        half = self.reach * np.sqrt(variance + (self.share * total) ** 2)
+        return total - half, total + half
+
+
+def total_spread(predicted: Floats, actual: Floats, variance: Floats) -> TotalSpread:
+    """From the totals of each non-overlapping cut, (k,): mean squared error less the predictive's own variance, as a
+    share. Without cuts the spread is unknown: 0, and nothing is proven.
+    """
+    usable = predicted > 0
+    if not usable.any():
+        return TotalSpread(0.0, 0)
+    excess = ((actual - predicted) ** 2 - variance)[usable] / predicted[usable] ** 2
+    return TotalSpread(float(np.sqrt(max(excess.mean(), 0.0))), int(usable.sum()))
