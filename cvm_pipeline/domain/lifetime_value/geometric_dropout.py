@@ -131,7 +131,7 @@ class _Likelihood:
         self._more_x, self._more_s = (_exceeding(column, histories.count) for column in (histories.frequency, s))
         self._before_last = np.where(s > 0, s - 1.0, 0.0)
 
-    def __call__(self, point: Floats) -> tuple[float, Floats]:
+    def __call__(self, point: Floats) -> tuple[float, Floats, Floats | None]:
         r, alpha, a, b = map(float, point)
         x, t_x, T, more_x, more_s = self._x, self._t_x, self._T, self._more_x, self._more_s
         odds = _log_odds_dead(r, alpha, a, b, x, t_x, T, self._s)
@@ -150,7 +150,7 @@ class _Likelihood:
                 dot(more_s, a / (survived * (a + survived))) - dot(dead, 1.0 / (b + self._before_last)),
             ]
         )
-        return float(value), gradient
+        return float(value), gradient, None
 
 
 def _exceeding(whole: Floats, count: Floats) -> Floats:
