@@ -49,6 +49,28 @@ def _address(text: str) -> str:
     return text
 
 
+def _models(names: tuple[str, ...]) -> tuple[str, ...]:
+    # Imported here: the models bring numpy and scipy, which `cvm --help` must not wait for.
+    from cvm_pipeline.domain.lifetime_value.champion import P_ALIVE_MODELS
+    from cvm_pipeline.domain.lifetime_value.registry import transaction_models
+
+    known = [model.name for model in transaction_models()]
+    for name in names:
+        if name not in known:
+            raise wrong(f"there is no model {name!r}", did_you_mean(name, known))
+    if not set(names) & set(P_ALIVE_MODELS):
+        raise wrong("none of the models can give p_alive", f"name {' or '.join(P_ALIVE_MODELS)}")
+    return tuple(dict.fromkeys(names))
+
+
+def _select_by(measure: str) -> str:
+    from cvm_pipeline.domain.lifetime_value.champion import SELECT_BY
+
+    if measure not in SELECT_BY:
+        raise wrong(f"there is no measure {measure!r}", did_you_mean(measure, SELECT_BY))
+    return measure
+
+
 Bytes = Annotated[int, BeforeValidator(_bytes)]
 Address = Annotated[str, AfterValidator(_address)]
 
@@ -57,13 +79,16 @@ class Clv(Section):
     """Lifetime value. `horizon` in months; `margin_rate` stands where costs are not known (1: value is revenue).
 
     `backtest_customers`: about so many, chosen by a hash of their id, are looked at in backtests of a larger base.
+    `models`: the timing models that race; `select_by`: the measure that chooses the champion, pooled over cuts.
     """
 
     horizon: int = Field(default=12, ge=1, le=120)
     discount_rate_yearly: float = Field(default=0.10, ge=0, le=1)
     time_unit: Literal["day", "week", "month"] = "week"
     margin_rate: float = Field(default=1.0, gt=0, le=1)
-    backtest_customers: int = Field(default=100_000, ge=100)
+    backtest_customers: int = Field(default=50_000, ge=100)
+    models: Annotated[tuple[str, ...], AfterValidator(_models)] = ("bg_nbd", "mbg_nbd", "nbd", "pareto_nbd")
+    select_by: Annotated[str, AfterValidator(_select_by)] = "rmse"
 
     @property
     def horizon_days(self) -> int:

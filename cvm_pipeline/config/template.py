@@ -44,7 +44,9 @@ _BOTTOM = """
 #   horizon: 12                # months
 #   discount_rate_yearly: 0.10
 #   margin_rate: 1.0           # where costs are not known; 1.0: value is revenue
-#   backtest_customers: 100000 # about so many of a larger base are looked at in backtests
+#   models: [bg_nbd, mbg_nbd, nbd, pareto_nbd]  # timing models that race; bg_bb counts days as opportunities
+#   select_by: rmse            # the measure that chooses the champion
+#   backtest_customers: 50000  # about so many of a larger base are looked at in backtests
 # tiers:
 #   cuts: [0.80, 0.95]         # shares of value that end A and B
 #   band: 0.02

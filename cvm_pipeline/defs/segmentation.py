@@ -16,7 +16,7 @@ import pyarrow as pa
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.config.source import digest
 from cvm_pipeline.domain import customer_value, lifecycle, loyalty, rfm, segments, tiers
-from cvm_pipeline.domain.contracts import CLV_MODEL_CARD, SEGMENT_MEMBERSHIP
+from cvm_pipeline.domain.contracts import CLV_BACKTEST, CLV_MODEL_CARD, SEGMENT_MEMBERSHIP, Table
 from cvm_pipeline.domain.momentum import Prior
 from cvm_pipeline.warehouse import marts
 from cvm_pipeline.warehouse.records import write_records
@@ -65,14 +65,14 @@ def write_candidates(
     write_table(con, "candidate.customer_value", rows, customer_value.SCHEMA)
     schema = customer_value.arrow_schema(SEGMENT_MEMBERSHIP)
     write_table(con, "candidate.segment_membership", _memberships(con), schema)
-    columns = ", ".join(segments.SUMMARY_COLUMNS)
     for name, table in (
-        ("segment_summary", segments.summary(read_table(con, f"select {columns} from candidate.customer_value"))),
+        ("segment_summary", segments.summary(marts.summary_rows(con), marts.total_spread(con))),
         ("segment_parameter", _parameters(project, as_of, fitted)),
         ("pareto_curve", segments.pareto_curve(as_of, fitted.concentration)),
-        ("clv_model_card", _model_card(con, as_of)),
+        ("clv_model_card", _dated(read_table(con, "select * from value.clv_model_card"), as_of, CLV_MODEL_CARD)),
     ):
         write_table(con, f"candidate.{name}", table.to_batches(), table.schema)
+    write_table(con, "candidate.clv_backtest", _backtest(con, as_of), customer_value.arrow_schema(CLV_BACKTEST))
     write_records(con, as_of)
 
 
@@ -93,11 +93,15 @@ def _memberships(con: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:
         yield from segments.membership(batch).to_batches()
 
 
-def _model_card(con: duckdb.DuckDBPyConnection, as_of: dt.date) -> pa.Table:
-    card = read_table(con, "select * from value.clv_model_card")
-    dated = card.add_column(0, "as_of_date", pa.repeat(pa.scalar(as_of, pa.date32()), card.num_rows))
-    schema = customer_value.arrow_schema(CLV_MODEL_CARD)
+def _dated(rows: pa.Table, as_of: dt.date, contract: Table) -> pa.Table:
+    dated = rows.add_column(0, "as_of_date", pa.repeat(pa.scalar(as_of, pa.date32()), rows.num_rows))
+    schema = customer_value.arrow_schema(contract)
     return dated.select(schema.names).cast(schema)
+
+
+def _backtest(con: duckdb.DuckDBPyConnection, as_of: dt.date) -> Iterator[pa.RecordBatch]:
+    for batch in read_batches(con, "select * from value.clv_backtest"):
+        yield from _dated(pa.Table.from_batches([batch]), as_of, CLV_BACKTEST).to_batches()
 
 
 def _prior(con: duckdb.DuckDBPyConnection) -> Prior | None:

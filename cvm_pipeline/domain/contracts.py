@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-CONTRACT_VERSION = "1.0"
+CONTRACT_VERSION = "1.1"
 
 MONEY = "decimal(18,4)"
 
@@ -120,7 +120,8 @@ _VALUE_COLUMNS = (
     _money("clv", "Expected discounted margin over clv.horizon", nullable=True),
     _money("clv_low", "10 % quantile of the customer's own discounted margin over clv.horizon", nullable=True),
     _money("clv_high", "90 % quantile of the same", nullable=True),
-    _c("interval_basis", "varchar", "What the interval rests on", nullable=True),
+    _c("interval_basis", "varchar", "backtest: on held-out windows as long as the horizon; model: on the models' word for the rest",
+       nullable=True, vocabulary=("backtest", "model")),
     _money("existing_value", "Net margin so far"),
     _money("potential_value", "clv and expected cross-sell", nullable=True),
     _money("influence_value", "Share of the potential of customers referred", nullable=True),
@@ -216,8 +217,10 @@ SEGMENT_SUMMARY = Table(
         _money("revenue_12m", "Net revenue of the last 12 months, summed"),
         _money("margin_12m", "Net margin of the last 12 months, summed"),
         _money("clv", "clv, summed; an absent one counts as 0"),
-        _money("clv_low", "Low end of the segment total's own interval", nullable=True),
-        _money("clv_high", "High end of the same", nullable=True),
+        _money("clv_low", "10 % quantile of the segment total of clv: its own, not the sum of the customers'", nullable=True),
+        _money("clv_high", "90 % quantile of the same", nullable=True),
+        _c("interval_basis", "varchar", "proven: on five or more past windows without overlap; unproven: on fewer",
+           nullable=True, vocabulary=("proven", "unproven"), since="1.1"),
         _money("total_value", "total_value, summed"),
         _probability("avg_p_alive", "Mean p_alive of those who have one", nullable=True),
         _money("at_risk_value", "Sum of value at risk of standing warnings", nullable=True),
@@ -256,6 +259,29 @@ CLV_MODEL_CARD = Table(
         _c("note", "varchar", "What a reader should know about it", nullable=True),
         _PUBLICATION,
     ),
+)  # fmt: skip
+CLV_BACKTEST = Table(
+    "clv_backtest", "One row per snapshot, cut, model and customer judged: what was forecast at the cut and what came.",
+    ("as_of_date", "cut_date", "horizon_days", "model", "customer_id"), "snapshot",
+    (
+        _AS_OF,
+        _c("cut_date", "date", "Date the history was cut at: nothing later was known to the forecast", since="1.1"),
+        _c("horizon_days", "integer", "Length of the judged window after the cut", "days", low=1, since="1.1"),
+        _c("model", "varchar", "Who forecast: the name in clv_model_card", since="1.1"),
+        _c("customer_id", "varchar", "The customer's stable id", since="1.1"),
+        _c("predicted", "double", "Expected transactions in the window", "count", low=0, since="1.1"),
+        _c("actual", "double", "Transactions that came, as known at its end", "count", low=0, since="1.1"),
+        _c("naive", "double", "Transactions by the best naive forecast", "count", low=0, since="1.1"),
+        _c("low", "double", "10 % quantile of the transactions", "count", low=0, since="1.1"),
+        _c("high", "double", "90 % quantile of the same", "count", low=0, since="1.1"),
+        _money("value_predicted", "Expected net sales of the window, undiscounted", since="1.1"),
+        _money("value_actual", "Net sales that came, as known at its end; below 0 where returns outweigh them", since="1.1"),
+        _money("value_naive", "Net sales by the best naive forecast", since="1.1"),
+        _money("value_low", "10 % quantile of the net sales; the champion's is corrected by earlier windows", since="1.1"),
+        _money("value_high", "90 % quantile of the same", since="1.1"),
+        _PUBLICATION,
+    ),
+    may_be_empty=True,
 )  # fmt: skip
 UNMATCHED_RETURN = Table(
     "unmatched_return", "One row per return, or part of one, that no earlier order could bear.", ("order_id", "line"), "newest",
@@ -344,7 +370,7 @@ CURRENT_PUBLICATION = Table(
 
 TABLES: tuple[Table, ...] = (
     CUSTOMER_VALUE, CUSTOMER_VALUE_HISTORY, CUSTOMER, CUSTOMER_PII, SEGMENT_MEMBERSHIP, SEGMENT_SUMMARY, SEGMENT_PARAMETER,
-    PARETO_CURVE, CLV_MODEL_CARD, UNMATCHED_RETURN, INGEST_AUDIT, DATA_QUALITY_RESULT, DATA_DICTIONARY, PUBLICATION,
+    PARETO_CURVE, CLV_MODEL_CARD, CLV_BACKTEST, UNMATCHED_RETURN, INGEST_AUDIT, DATA_QUALITY_RESULT, DATA_DICTIONARY, PUBLICATION,
     CURRENT_PUBLICATION,
 )  # fmt: skip
 

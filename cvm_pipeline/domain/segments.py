@@ -3,8 +3,8 @@ them.
 
 Belongs here: which column is which scheme, how a segment is summed, which cuts are published under which
 name.
-Not here: the rules of a scheme, the Pareto curve's mathematics (`tiers.py`), totals' intervals (null until
-they are built).
+Not here: the rules of a scheme, the Pareto curve's mathematics (`tiers.py`), how far totals are off
+(`lifetime_value/intervals.py`).
 """
 
 from __future__ import annotations
@@ -30,6 +30,7 @@ from cvm_pipeline.domain.contracts import (
     TIERS,
 )
 from cvm_pipeline.domain.customer_value import arrow_schema
+from cvm_pipeline.domain.lifetime_value.intervals import TotalSpread
 
 # Scheme -> the column of customer_value that holds the segment, and the segments in the order in which they are told.
 SCHEME_COLUMNS: Mapping[str, tuple[str, tuple[str, ...]]] = {
@@ -43,6 +44,8 @@ SUMMED = ("revenue_12m", "margin_12m", "clv", "total_value")
 SUMMARY_COLUMNS = (
     "as_of_date", "is_excluded", "p_alive", *SUMMED, *(column for column, _ in SCHEME_COLUMNS.values()),
 )  # fmt: skip
+# And beside them, of the value scores: the variance of the customer's own future.
+VARIANCE = "clv_variance"
 
 
 def membership(rows: pa.RecordBatch) -> pa.Table:
@@ -60,12 +63,14 @@ def membership(rows: pa.RecordBatch) -> pa.Table:
     return pa.concat_tables(parts)
 
 
-def summary(rows: pa.Table) -> pa.Table:
-    """segment_summary of one snapshot of `customer_value` (`SUMMARY_COLUMNS`), excluded customers left out.
+def summary(rows: pa.Table, spread: TotalSpread) -> pa.Table:
+    """segment_summary of one snapshot of `customer_value` (`SUMMARY_COLUMNS` and `VARIANCE`), excluded customers
+    left out.
 
-    Money is summed in decimals and p_alive by `math.fsum`: the same to the last digit in whatever order rows
-    come. `share` is of the scheme's customers who have a segment. Raises ValueError on a table of several
-    snapshots.
+    Money is summed in decimals, p_alive and variances by `math.fsum`: the same to the last digit in whatever
+    order rows come. `share` is of the scheme's customers who have a segment. The interval of a total comes from
+    its customers' own chances and from how far totals were off before (`spread`), never from the sum of lows and
+    highs. Raises ValueError on a table of several snapshots.
     """
     schema = arrow_schema(SEGMENT_SUMMARY)
     days = pc.unique(rows["as_of_date"]).to_pylist()
@@ -75,7 +80,7 @@ def summary(rows: pa.Table) -> pa.Table:
     found = [
         {"as_of_date": days[0], "scheme": scheme, "segment": segment, **measures}
         for scheme, (column, order) in SCHEME_COLUMNS.items()
-        for segment, measures in _segments(kept, column, order)
+        for segment, measures in _segments(kept, column, order, spread)
     ]
     return pa.Table.from_pylist(found, schema=schema)
 
@@ -119,8 +124,8 @@ def pareto_curve(as_of_date: date, concentration: tiers.Concentration) -> pa.Tab
 
 
 def _segments(
-    rows: pa.Table, column: str, order: tuple[str, ...]
-) -> Iterator[tuple[str, dict[str, int | float | Decimal | None]]]:
+    rows: pa.Table, column: str, order: tuple[str, ...], spread: TotalSpread
+) -> Iterator[tuple[str, dict[str, int | float | Decimal | str | None]]]:
     segment = rows[column].cast(pa.string())
     placed = len(segment) - segment.null_count
     # 38 digits hold the sum of any number of rows of 18.
@@ -134,7 +139,8 @@ def _segments(
     for name in (*order, *sorted(found.keys() - {*order, None})):
         if name not in found:
             continue
-        alive = rows["p_alive"].filter(pc.equal(segment, name)).drop_null().to_pylist()
+        here = pc.equal(segment, name)
+        alive, variances = (rows[each].filter(here).drop_null().to_pylist() for each in ("p_alive", VARIANCE))
         customers = found[name]["segment_count"]
         yield (
             name,
@@ -143,8 +149,20 @@ def _segments(
                 "share": customers / placed,
                 "avg_p_alive": math.fsum(alive) / len(alive) if alive else None,
                 **{each: found[name][f"{each}_sum"] for each in SUMMED},
+                **_total_interval(found[name]["clv_sum"], variances, spread),
             },
         )
+
+
+def _total_interval(total: Decimal, variances: list[float], spread: TotalSpread) -> dict[str, Decimal | str | None]:
+    """clv_low, clv_high and interval_basis of a segment's total; nulls where nobody in it has a value."""
+    if not variances:
+        return {"clv_low": None, "clv_high": None, "interval_basis": None}
+    low, high = spread.interval(np.array([float(total)]), np.array([math.fsum(variances)]))
+    ends = (Decimal(f"{end[0]:.4f}") for end in (low, high))
+    return dict(zip(("clv_low", "clv_high"), ends, strict=True)) | {
+        "interval_basis": "proven" if spread.is_proven else "unproven"
+    }
 
 
 def _tier_parameters(

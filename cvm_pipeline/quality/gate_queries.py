@@ -247,6 +247,33 @@ MODEL = (
           and model not in (select model from card where metric = 'converged' and value = 1)
           and model not in (select model from card where metric = 'fallback' and value = 1 and trim(coalesce(note, '')) <> '')""",
     ),
+    replace(
+        none_of(
+            "champions_worse_than_naive", "Champions that a naive forecast beats on held-out windows",
+            "select model, note from card where metric = 'gate_blocked' and value = 1",
+        ),
+        low=None, high=None,
+    ),
+    replace(
+        none_of(
+            "champions_warned", "Champions that a naive forecast beats in ranking or mean error",
+            "select model, note from card where metric = 'gate_warned' and value = 1",
+        ),
+        low=None, high=None, must_block=False,
+    ),
+    replace(
+        none_of(
+            "intervals_unsound", "Champions whose intervals do not hold what they promise on held-out windows",
+            "select model, note from card where metric = 'interval_is_sound' and value = 0",
+        ),
+        low=None, high=None, must_block=False,
+    ),
+    FactQuery(
+        "largest_model_drift", "Largest move of a parameter or measure since the snapshot before, in standard errors",
+        """select max(abs(value)), coalesce(max_by(model || ' ' || metric, abs(value)), 'nothing to compare with'), 'at most 4'
+        from card where starts_with(metric, 'drift_')""",
+        type="double", nullable=True, must_block=False,
+    ),
     none_of(
         "buyers_without_value", "Customers with a purchase, not excluded, that the model left without an answer",
         """select customer_id, transactions, p_alive, expected_transactions_12m, clv from history

@@ -156,6 +156,19 @@ def read_memory(home: Home, as_of_date: date) -> pa.Table | None:
     return memory if memory.num_rows else None
 
 
+def read_model_card(home: Home, as_of_date: date) -> pa.Table | None:
+    """A published snapshot's clv_model_card: model, cut_date, metric, value, note; None where there is none."""
+    with open_standing(home) as con:
+        if con is None:
+            return None
+        card = con.sql(
+            "select model, cut_date, metric, value, note from cvm.clv_model_card where as_of_date = ? "
+            "order by model, cut_date, metric",
+            params=[as_of_date],
+        ).to_arrow_table()
+    return card if card.num_rows else None
+
+
 def read_parameter(home: Home, as_of_date: date, scheme: str, parameter: str) -> float | None:
     """A published segment_parameter of one snapshot; None where there is none."""
     with open_standing(home) as con:

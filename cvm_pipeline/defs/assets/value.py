@@ -1,21 +1,36 @@
-"""Value: models of purchasing and spend fitted on small statistics, and every customer's value scored with them."""
+"""Value: models of purchasing and spend fitted on small statistics, raced on held-out windows, and every customer scored."""
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
+import duckdb
+import pyarrow as pa
 
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.assets.previews import previewed
+from cvm_pipeline.defs.gate import memory_date
 from cvm_pipeline.defs.partitions import snapshots_of
+from cvm_pipeline.defs.pictures import pictures_of
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
-from cvm_pipeline.domain.lifetime_value import value_model
+from cvm_pipeline.domain.lifetime_value import backtest_table, value_model
+from cvm_pipeline.domain.lifetime_value.cuts import plan
+from cvm_pipeline.domain.lifetime_value.model_card import model_card, published_p_alive
+from cvm_pipeline.domain.lifetime_value.slices import Slices
 from cvm_pipeline.warehouse import marts
+from cvm_pipeline.warehouse.versions import read_model_card
 from cvm_pipeline.warehouse.work import connect, write_table
+
+_GRAINS = {
+    "clv_model_card": "One row per model, cut and metric: parameters, standard errors, likelihood, how each was judged.",
+    "clv_backtest": "One row per cut, model and customer judged: what was forecast and what came.",
+    "customer_scores": "One row per customer: p_alive, expectations, discounted value and its interval.",
+}
 
 
 def value_assets(project: Project) -> dg.AssetsDefinition:
-    """value/clv_model_card and value/customer_scores, from one fit."""
+    """value/clv_model_card, value/clv_backtest and value/customer_scores, from one fit."""
 
     @dg.multi_asset(
         name="value",
@@ -26,17 +41,11 @@ def value_assets(project: Project) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 ["value", name],
                 description=grain,
-                deps=[["marts", "fct_customer_snapshot"]],
+                deps=[["marts", "fct_customer_snapshot"], ["marts", "fct_customer_slices"]],
                 kinds={"python", "duckdb"},
                 owners=["team:data-science"],
             )
-            for name, grain in (
-                (
-                    "clv_model_card",
-                    "One row per model, cut and metric: parameters, standard errors, likelihood, fallbacks.",
-                ),
-                ("customer_scores", "One row per customer: p_alive, expectations and discounted value."),
-            )
+            for name, grain in _GRAINS.items()
         ],
     )
     def value(
@@ -48,21 +57,44 @@ def value_assets(project: Project) -> dg.AssetsDefinition:
             plain_failures(workshop.project.engine.retries, context.retry_number),
             connect(workshop.project.home, workshop.engine) as con,
         ):
+            before = _card_before(workshop.project, as_of)
+            past = _past(con, workshop.project, as_of, before)
             model = value_model.fit(
                 marts.histories(con, as_of),
                 marts.repeat_spend(con, as_of),
                 marts.base_facts(con, as_of),
                 settings_of(workshop.project),
+                past,
             )
-            card = model.card()
+            card = model_card(model, before)
             write_table(con, "value.clv_model_card", card.to_batches(), card.schema)
+            judged = backtest_table.backtest_rows(model.race, past.slices.customer_id) if model.race else iter(())
+            write_table(con, "value.clv_backtest", judged, backtest_table.SCHEMA)
             workshop.progress("scoring customers")
             scored = (value_model.score(batch, model) for batch in marts.snapshot_batches(con, as_of))
             write_table(con, "value.customer_scores", scored, value_model.SCORE_SCHEMA)
-            yield previewed(con, ["value", "clv_model_card"], "value.clv_model_card", fallback=model.fallback or "none")
+            workshop.progress("drawing the model card")
+            said: dict[str, Any] = {"champion": model.champion.name, "p_alive": model.p_alive.model.name}
+            said |= {"fallback": model.fallback or "none"}
+            if known := past.slices.at(as_of):
+                said |= pictures_of(model, marts.repeats_by_day(con, as_of), known.rows["T"])
+            yield previewed(con, ["value", "clv_model_card"], "value.clv_model_card", **said)
+            yield previewed(con, ["value", "clv_backtest"], "value.clv_backtest")
             yield previewed(con, ["value", "customer_scores"], "value.customer_scores")
 
     return value
+
+
+def _card_before(project: Project, as_of: dt.date) -> pa.Table | None:
+    earlier = memory_date(project, as_of)
+    return read_model_card(project.home, earlier) if earlier else None
+
+
+def _past(
+    con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.date, before: pa.Table | None
+) -> value_model.Past:
+    dates = plan(marts.first_sale(con, as_of), as_of, project.clv.horizon_days)
+    return value_model.Past(Slices.of(marts.slice_rows(con)), dates, published_p_alive(before))
 
 
 def settings_of(project: Project) -> value_model.Settings:
@@ -72,4 +104,6 @@ def settings_of(project: Project) -> value_model.Settings:
         horizon_months=project.clv.horizon,
         discount_rate_yearly=project.clv.discount_rate_yearly,
         margin_rate=project.clv.margin_rate,
+        models=project.clv.models,
+        select_by=project.clv.select_by,
     )

@@ -24,6 +24,7 @@ from cvm_pipeline.domain.lifetime_value.intervals import (
     EndedWindow,
     TotalSpread,
     correct,
+    corrected_pit,
     group_of,
     thirds,
     total_spread,
@@ -37,7 +38,7 @@ _TIES_SEED = 19970101
 
 @dataclass(frozen=True, eq=False)
 class Interval:
-    """10 % and 90 % quantiles of transactions and of value, and the PIT of what came in value, (n,) each."""
+    """10 % and 90 % quantiles of transactions and of value, and the randomised PIT of the value that came, (n,) each."""
 
     low: Floats
     high: Floats
@@ -124,6 +125,9 @@ def scores(cuts: Sequence[Cut], name: str) -> dict[str, float]:
     earned = np.concatenate([cut.outcome.value for cut in cuts])
     value = np.concatenate([cut.value(name) for cut in cuts])
     found = {measure: function(predicted, actual) for measure, function in metrics.OF_COUNTS.items()}
+    if actual.size:
+        found["rmse_se"] = metrics.rmse_standard_error(predicted, actual)
+        found["total_error_se"] = metrics.total_error_standard_error(predicted, actual)
     # Ranking and shares of value make sense of positive value only; errors and totals take it as it is.
     ranked = {"value_gini", "value_capture"}
     found |= {
@@ -237,7 +241,7 @@ def _interval(cut: Cut, entrant: Entrant, table: Predictive, correction: Correct
         table.count_quantile(high, level, x, T),
         table.total_quantile(low, level, scale, x, T),
         table.total_quantile(high, level, scale, x, T),
-        table.total_pit(cut.outcome.value, ties, level, scale, x, T),
+        corrected_pit(table.total_pit(cut.outcome.value, ties, level, scale, x, T), low, high),
     )
 
 

@@ -22,6 +22,8 @@ GATE_MEASURES = ("rmse", "poisson_deviance")
 
 P_ALIVE_MODELS = ("mbg_nbd", "pareto_nbd")
 SNAPSHOTS_TO_CHANGE = 3
+# Metric of the model that gives p_alive: how long its rival, named in the note, has been better.
+P_ALIVE_RUNNING = "p_alive_rival_running"
 
 LEAST_JUDGED = 100
 WORST_TOTAL = 0.35
@@ -65,6 +67,15 @@ class PAliveChoice:
     model: str
     rival: str
     running: int
+
+
+def published_choice(card: Mapping[tuple[str, str], tuple[float | None, str | None]]) -> PAliveChoice | None:
+    """The choice as a model card holds it, {(model, metric): (value, note)}; None where a card says nothing of it."""
+    for (model, metric), (value, _) in card.items():
+        if metric == "gives_p_alive" and value == 1:
+            running, rival = card.get((model, P_ALIVE_RUNNING), (0.0, None))
+            return PAliveChoice(model, rival or "", int(running or 0))
+    return None
 
 
 def choose_p_alive(brier: Mapping[str, float], before: PAliveChoice | None) -> PAliveChoice:

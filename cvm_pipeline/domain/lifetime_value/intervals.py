@@ -66,17 +66,22 @@ def group_of(predicted: Floats, cuts: tuple[float, float]) -> np.ndarray:
 def correct(ended: Sequence[EndedWindow]) -> Correction:
     """What the ended windows, oldest first, say; without any, the predictive is asked as it is."""
     known = Correction()
-    for window in range(len(ended)):
-        latest = ended[window]
-        group = group_of(latest.predicted, thirds(latest.predicted))
-        low, high = known.levels(group)
-        below, above = np.mean(latest.pit < low), np.mean(latest.pit > high)
-        targets = tuple(
-            float(np.clip(target + GAIN * (TAIL - share), _LEAST_TARGET, _MOST_TARGET))
-            for target, share in zip(known.targets, (below, above), strict=True)
-        )
-        known = _from_past(ended[: window + 1], (targets[0], targets[1]))
+    for number, latest in enumerate(ended):
+        # The first window had no correction: its misses are what the correction cures, not what it left.
+        targets = _adapted(known, latest) if number else known.targets
+        known = _from_past(ended[: number + 1], targets)
     return known
+
+
+def _adapted(known: Correction, latest: EndedWindow) -> tuple[float, float]:
+    low, high = known.levels(group_of(latest.predicted, thirds(latest.predicted)))
+    gain = GAIN * latest.pit.size / (latest.pit.size + _PRIOR)
+    outside = (float(np.mean(latest.pit < low)), float(np.mean(latest.pit > high)))
+    below, above = (
+        float(np.clip(target + gain * (TAIL - share), _LEAST_TARGET, _MOST_TARGET))
+        for target, share in zip(known.targets, outside, strict=True)
+    )
+    return below, above
 
 
 def _from_past(ended: Sequence[EndedWindow], targets: tuple[float, float]) -> Correction:
@@ -88,6 +93,16 @@ def _from_past(ended: Sequence[EndedWindow], targets: tuple[float, float]) -> Co
             seen = float(np.quantile(pit, asked)) if pit.size else asked
             levels.append(weight * seen + (1.0 - weight) * asked)
     return Correction(tuple(low), tuple(high), targets, len(ended))
+
+
+def corrected_pit(pit: Floats, low: Floats, high: Floats) -> Floats:
+    """The transform under corrected levels, (n,): the level `low` counts as 10 % and `high` as 90 %, linear between and
+    beyond.
+    """
+    inside = TAIL + (1.0 - 2.0 * TAIL) * (pit - low) / np.maximum(high - low, 1e-12)
+    below = TAIL * pit / np.maximum(low, 1e-12)
+    above = 1.0 - TAIL * (1.0 - pit) / np.maximum(1.0 - high, 1e-12)
+    return np.where(pit < low, below, np.where(pit > high, above, inside))
 
 
 @dataclass(frozen=True)

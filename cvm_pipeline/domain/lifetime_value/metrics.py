@@ -85,6 +85,21 @@ def total_error(predicted: Floats, actual: Floats) -> float:
     return float(predicted.sum() / total - 1.0) if total > 0 else np.nan
 
 
+def rmse_standard_error(predicted: Floats, actual: Floats) -> float:
+    """Standard error of `rmse` over customers, by the delta method; nan where it is 0."""
+    squares = (predicted - actual) ** 2
+    root = np.sqrt(_mean(squares))
+    return float(np.std(squares) / np.sqrt(squares.size) / (2.0 * root)) if root > 0 else np.nan
+
+
+def total_error_standard_error(predicted: Floats, actual: Floats) -> float:
+    """Standard error of `total_error` over customers, by the delta method of a ratio; nan where nothing came."""
+    if not actual.sum() > 0:
+        return np.nan
+    residual = predicted - actual * (predicted.sum() / actual.sum())
+    return float(np.std(residual) / np.sqrt(actual.size) / _mean(actual))
+
+
 def deciles(predicted: Floats, actual: Floats) -> list[tuple[float, float]]:
     """(mean prediction, mean of what came) in each tenth of customers, lowest predictions first.
 

@@ -1,29 +1,41 @@
 """Customer lifetime value, the pair the pipeline calls: fit(population) -> ValueModel, score(batch, model) -> batch.
 
-Belongs here: what is fitted on what, when a fallback holds, and how timing, spend, margin and discounting meet in a
-row. Not here: any model's formulas, SQL, the race between models (MBG/NBD gives everything until it is run).
+Belongs here: what is fitted on what, when a fallback holds, and how timing, spend, margin, discounting and intervals meet
+in a row. Not here: any model's formulas, SQL, the race between models (backtest.py), the model card (model_card.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 import pyarrow as pa
 
-from cvm_pipeline.domain.lifetime_value import gamma_gamma, margin
+from cvm_pipeline.domain.lifetime_value import margin
+from cvm_pipeline.domain.lifetime_value.backtest import Race, examples_of, race
+from cvm_pipeline.domain.lifetime_value.base_fit import DEFAULT_MODELS, BaseFit, SpendSample, fit_base
+from cvm_pipeline.domain.lifetime_value.champion import P_ALIVE_MODELS, PAliveChoice, choose_p_alive
+from cvm_pipeline.domain.lifetime_value.cuts import Plan
 from cvm_pipeline.domain.lifetime_value.decimals import MONEY, to_floats, to_money
-from cvm_pipeline.domain.lifetime_value.discounting import discount_factors, discounted_transactions, period_ends
+from cvm_pipeline.domain.lifetime_value.discounting import (
+    PERIOD_DAYS,
+    discount_factors,
+    discounted_transactions,
+    period_ends,
+)
+from cvm_pipeline.domain.lifetime_value.entrants import Entrant, Probability, Timing, distinct_pairs, expected
+from cvm_pipeline.domain.lifetime_value.intervals import Correction, TotalSpread, group_of, thirds
 from cvm_pipeline.domain.lifetime_value.margin import MarginParameters, MarginSums
-from cvm_pipeline.domain.lifetime_value.model_card import Card
 from cvm_pipeline.domain.lifetime_value.pooled_rate import POOLED_RATE
-from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, Forecaster, PurchaseHistories
-from cvm_pipeline.domain.lifetime_value.registry import transaction_model, transaction_models
-from cvm_pipeline.domain.lifetime_value.spend import Spend, fit_spend
+from cvm_pipeline.domain.lifetime_value.predictive import Predictive, tabulate
+from cvm_pipeline.domain.lifetime_value.protocol import Floats, PurchaseHistories
+from cvm_pipeline.domain.lifetime_value.slices import HISTORY, Rows, Slices
+from cvm_pipeline.domain.lifetime_value.spend import Spend
 
-CHAMPION = "mbg_nbd"
-LEAST_REPEAT_CUSTOMERS = 50
+UNRACED_CHAMPION = "mbg_nbd"
+# What an interval rests on: ended windows at least as long as the horizon, or the models' word for the rest of it.
+BACKTEST, MODEL = "backtest", "model"
 _CHUNK = 65_536
 
 SCORE_SCHEMA = pa.schema(
@@ -31,7 +43,9 @@ SCORE_SCHEMA = pa.schema(
         pa.field("customer_id", pa.string(), nullable=False),
         pa.field("p_alive", pa.float64()),
         pa.field("expected_transactions_12m", pa.float64()),
-        *(pa.field(name, MONEY) for name in ("expected_spend", "clv_12m", "clv_36m", "clv")),
+        *(pa.field(name, MONEY) for name in ("expected_spend", "clv_12m", "clv_36m", "clv", "clv_low", "clv_high")),
+        pa.field("interval_basis", pa.string()),
+        pa.field("clv_variance", pa.float64()),
         pa.field("clv_model", pa.string()),
     ]
 )
@@ -45,6 +59,8 @@ class Settings:
     horizon_months: int = 12
     discount_rate_yearly: float = 0.10
     margin_rate: float = 1.0
+    models: tuple[str, ...] = DEFAULT_MODELS
+    select_by: str = "rmse"
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.time_unit_days) and self.time_unit_days > 0):
@@ -55,6 +71,13 @@ class Settings:
             raise ValueError(f"discount_rate_yearly must be above -1, not {self.discount_rate_yearly}")
         if not np.isfinite(self.margin_rate):
             raise ValueError(f"margin_rate must be finite, not {self.margin_rate}")
+        if not set(self.models) & set(P_ALIVE_MODELS):
+            raise ValueError(f"models must name one that can give p_alive: {' or '.join(P_ALIVE_MODELS)}")
+
+    @property
+    def horizon_days(self) -> float:
+        """The horizon in days."""
+        return self.horizon_months * PERIOD_DAYS
 
 
 @dataclass(frozen=True)
@@ -71,117 +94,231 @@ class BaseFacts:
     cost_covered_revenue: float = 0.0
     margin: MarginSums = field(default_factory=MarginSums)
 
+    @property
+    def mean_transaction(self) -> float:
+        """Mean net value of a transaction; 0 where there are none."""
+        return float(self.net_sales) / float(self.transactions) if self.transactions > 0 else 0.0
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, eq=False)
+class Past:
+    """What only history can tell: the base at the plan's dates, and who gave p_alive at the snapshot published before."""
+
+    slices: Slices
+    plan: Plan
+    p_alive: PAliveChoice | None = None
+
+
+@dataclass(frozen=True, eq=False)
 class ValueModel:
-    """All that scoring needs, a few dozen numbers: picklable, the same on one process or on many workers."""
+    """All that scoring needs: picklable, the same on one process or on many workers.
+
+    `champion` gives every expectation, `p_alive` the published P(alive); `fallback` says why no model of lifetimes stands
+    behind them, else empty. `thirds`: the expected sales of the judged window that cut the base into thirds.
+    """
 
     settings: Settings
-    fits: Mapping[str, Fit]
-    pooled: Fit
-    spend: Spend
+    base: BaseFit
     margin: MarginParameters
+    champion: Entrant
+    p_alive: Timing
+    p_alive_choice: PAliveChoice
+    predictive: Predictive
+    race: Race | None = None
+    thirds: tuple[float, float] = (0.0, 0.0)
     fallback: str = ""
 
     @property
-    def timing(self) -> Forecaster:
-        """The model that gives p_alive and every expectation."""
-        return POOLED_RATE if self.fallback else transaction_model(CHAMPION)
+    def spend(self) -> Spend:
+        """The spend model."""
+        return self.base.spend
 
     @property
-    def timing_fit(self) -> Fit:
-        """Its fit."""
-        return self.pooled if self.fallback else self.fits[CHAMPION]
+    def correction(self) -> Correction:
+        """What ended windows say of the predictive's levels."""
+        return self.race.correction if self.race else Correction()
 
-    def card(self) -> pa.Table:
-        """Rows of clv_model_card: model, cut_date ('all'), metric, value, note."""
-        card = Card()
-        for model in transaction_models():
-            chosen = not self.fallback and model.name == CHAMPION
-            card.add_fit(model.name, model.parameter_names, self.fits[model.name])
-            card.add_flags(model.name, champion=chosen, p_alive=chosen, fallback=False)
-        pooled = bool(self.fallback)
-        card.add_fit(POOLED_RATE.name, POOLED_RATE.parameter_names, self.pooled)
-        card.add_flags(POOLED_RATE.name, champion=pooled, p_alive=pooled, fallback=pooled, note=self.fallback)
-        card.add_fit(gamma_gamma.NAME, gamma_gamma.NAMES, self.spend.fit)
-        card.add(gamma_gamma.NAME, "param_base_mean", self.spend.base_mean, "mean value of all transactions")
-        card.add_flags(
-            gamma_gamma.NAME, champion=False, p_alive=False, fallback=self.spend.fallback, note=self.spend.note
-        )
-        for name in ("rate", "tau2", "sigma2"):
-            card.add(margin.NAME, f"param_{name}", getattr(self.margin, name))
-        card.add(margin.NAME, "customers", self.margin.customers)
-        card.add_flags(margin.NAME, champion=False, p_alive=False, fallback=self.margin.fallback, note=self.margin.note)
-        return card.table()
+    @property
+    def total_spread(self) -> TotalSpread:
+        """How far totals are off between cuts."""
+        return self.race.total if self.race else TotalSpread(0.0, 0)
+
+    @property
+    def interval_basis(self) -> str:
+        """Whether any held-out window was as long as the horizon."""
+        judged = self.race.plan.window_days if self.race else 0
+        return BACKTEST if judged >= np.floor(self.settings.horizon_days) else MODEL
 
 
-def fit(histories: pa.Table, spend: pa.Table, base: BaseFacts, settings: Settings) -> ValueModel:
-    """Every model on the unflagged base, from grouped histories.
+def fit(
+    histories: pa.Table, spend: pa.Table, base: BaseFacts, settings: Settings, past: Past | None = None
+) -> ValueModel:
+    """Every model on the unflagged base, from grouped histories; the race on what was known at earlier cuts.
 
     `histories`: frequency, recency and T (days), customers; one row per distinct history, prospects left out.
     `spend`: frequency, repeat_sales (net total over the repeat transactions), optionally customers; rows without a
     repeat are ignored. Empty tables are sound: everything falls back. Raises ValueError on impossible histories.
     """
-    x, recency, T, customers = (
-        to_floats(histories[name], np.nan) for name in ("frequency", "recency", "T", "customers")
-    )
-    population = PurchaseHistories.from_days(x, recency, T, customers, settings.time_unit_days).grouped()
-    why = _unfit(population)
-    fits = {}
-    for model in transaction_models():
-        if why:
-            fits[model.name] = Fit.impossible(population.customers, why, settings.time_unit_days)
-        else:
-            fits[model.name] = model.fit(population)
-    if not why and not fits[CHAMPION].converged:
-        why = f"{CHAMPION} did not converge: {fits[CHAMPION].note}"
+    columns = [to_floats(histories[name], np.nan) for name in (*HISTORY, "customers")]
+    population = PurchaseHistories.from_days(*columns, 1.0).grouped()
     frequency = to_floats(spend["frequency"], np.nan)
     count = to_floats(spend["customers"]) if "customers" in spend.column_names else np.ones_like(frequency)
-    base_mean = float(base.net_sales) / float(base.transactions) if base.transactions > 0 else 0.0
+    sample = SpendSample(frequency, to_floats(spend["repeat_sales"]), count, base.mean_transaction)
+    examples = examples_of(past.slices, past.plan.training_windows(past.plan.as_of)) if past else []
+    fitted = fit_base(population, sample, examples, settings.models, settings.time_unit_days)
+    margins = margin.fit(base.margin, settings.margin_rate, float(base.cost_covered_revenue), float(base.revenue_total))
+    if not set(P_ALIVE_MODELS) & set(fitted.timings):
+        return _fallback(population, fitted, margins, settings)
+    ran = _run(past, fitted, settings)
+    choice = choose_p_alive(_briers(ran, fitted), past.p_alive if past else None)
+    champion = _champion(ran, fitted, past)
+    predictive = _tabulate(champion, fitted.spend, settings.horizon_days, population)
     return ValueModel(
-        settings,
-        fits,
-        POOLED_RATE.fit(population),
-        fit_spend(frequency, to_floats(spend["repeat_sales"]), count, base_mean),
-        margin.fit(base.margin, settings.margin_rate, float(base.cost_covered_revenue), float(base.revenue_total)),
-        why,
-    )
+        settings, fitted, margins, champion, fitted.timings[choice.model], choice, predictive, ran,
+        _thirds(champion, fitted.spend, past, ran),
+    )  # fmt: skip
 
 
-def _unfit(population: PurchaseHistories) -> str:
-    """Why no model of lifetimes can be fitted to this base, else empty."""
-    repeats = population.repeat_customers
-    if repeats < LEAST_REPEAT_CUSTOMERS:
-        return f"{repeats:g} repeat customers, fewer than {LEAST_REPEAT_CUSTOMERS}"
-    if np.ptp(population.frequency) == 0:
-        return f"every customer has {population.frequency[0]:g} repeat transactions: no variance"
-    return ""
+def _fallback(
+    population: PurchaseHistories, fitted: BaseFit, margins: MarginParameters, settings: Settings
+) -> ValueModel:
+    notes = [f"{name} did not converge: {fit.note}" for name, fit in fitted.fits.items() if name in P_ALIVE_MODELS]
+    pooled = Timing(POOLED_RATE, POOLED_RATE.fit(population.in_unit(settings.time_unit_days)))
+    champion = Probability(pooled)
+    return ValueModel(
+        settings, fitted, margins, champion, pooled, PAliveChoice(POOLED_RATE.name, "", 0),
+        _tabulate(champion, fitted.spend, settings.horizon_days, population), fallback=fitted.unfit or "; ".join(notes),
+    )  # fmt: skip
+
+
+def _run(past: Past | None, fitted: BaseFit, settings: Settings) -> Race | None:
+    if past is None:
+        return None
+    return race(past.slices, past.plan, list(fitted.timings), settings.time_unit_days, settings.select_by)
+
+
+def _briers(ran: Race | None, fitted: BaseFit) -> dict[str, float]:
+    return {n: ran.brier.get(n, np.nan) if ran else np.nan for n in P_ALIVE_MODELS if n in fitted.timings}
+
+
+def _champion(ran: Race | None, fitted: BaseFit, past: Past | None) -> Entrant:
+    timings = fitted.timings
+    if ran is None or past is None:
+        name = UNRACED_CHAMPION if UNRACED_CHAMPION in timings else next(n for n in P_ALIVE_MODELS if n in timings)
+        return Probability(timings[name])
+    known = past.slices.at(past.plan.as_of)
+    entrants = fitted.entrants(ran.shape, known.rows if known else Rows({}), ran.plan.window_days)
+    # The trees may lack examples now that they had at the cuts: the probability model that carried them stands in.
+    return entrants.get(ran.champion, entrants[ran.shape])
+
+
+def _thirds(champion: Entrant, spend: Spend, past: Past | None, ran: Race | None) -> tuple[float, float]:
+    known = past.slices.at(past.plan.as_of) if past and ran else None
+    if known is None or ran is None:
+        return 0.0, 0.0
+    each = spend.expected(known.rows["frequency"], known.rows["repeat_sales"])
+    return thirds(expected(champion, known.rows, ran.plan.window_days) * each)
+
+
+def _tabulate(champion: Entrant, spend: Spend, days: float, population: PurchaseHistories) -> Predictive:
+    most_x, most_T = (float(np.max(c, initial=0.0)) for c in (population.frequency, population.T))
+    return tabulate(champion.timing, spend, days, most_x, most_T)
 
 
 def score(batch: pa.RecordBatch, model: ValueModel) -> pa.RecordBatch:
-    """p_alive, expectations and value of each row, in the batch's order: SCORE_SCHEMA. However it is split, the same.
+    """p_alive, expectations, value and its interval of each row, in the batch's order: SCORE_SCHEMA. However it is
+    split, the same.
 
-    Takes customer_id, transactions, frequency, recency and T (days), repeat_sales, margin_total, revenue_total. A
-    prospect (no transaction) gets nulls. Raises KeyError where a column is missing, ValueError where a buyer's T is
-    null.
+    Takes customer_id, transactions, frequency, recency and T (days), repeat_sales, margin_total, revenue_total, and what
+    the champion `needs`. A prospect (no transaction) gets nulls. Raises KeyError where a column is missing, ValueError
+    where a buyer's T is null.
     """
     column = {name: batch.column(name) for name in batch.schema.names}
     bought = to_floats(column["transactions"]) > 0
-    x, recency, T = (to_floats(column[name], np.nan)[bought] for name in ("frequency", "recency", "T"))
-    if np.isnan(x + recency + T).any():
+    history = {name: to_floats(column[name], np.nan)[bought] for name in HISTORY}
+    if any(np.isnan(values).any() for values in history.values()):
         raise ValueError("a customer with transactions needs frequency, recency and T")
-    unit = model.settings.time_unit_days
-    p_alive, expected, discounted = _timing(x, recency / unit, T / unit, model)
-    spend = model.spend.expected(x, to_floats(column["repeat_sales"])[bought])
-    rate = margin.score(
-        to_floats(column["margin_total"])[bought], to_floats(column["revenue_total"])[bought], model.margin
+    rows = Rows(history | {name: to_floats(column[name])[bought] for name in model.champion.needs})
+    repeat_sales, margins, revenue = (
+        to_floats(column[name])[bought] for name in ("repeat_sales", "margin_total", "revenue_total")
     )
-    values = discounted * (spend * rate)[:, None]
-    money = [to_money(_spread(v, bought), bought) for v in (spend, *values.T)]
-    doubles = [pa.array(_spread(v, bought), mask=~bought) for v in (p_alive, expected)]
-    names = pa.array(np.full(bought.size, model.timing.name, dtype=object), type=pa.string(), mask=~bought)
-    customer_id = column["customer_id"].cast(pa.string())
-    return pa.RecordBatch.from_arrays([customer_id, *doubles, *money, names], schema=SCORE_SCHEMA)
+    rate = margin.score(margins, revenue, model.margin)
+    worth = _worth(rows, repeat_sales, rate, model)
+    money = [to_money(_spread(values, bought), bought) for values in (worth.spend, *worth.clv.T, worth.low, worth.high)]
+    p_alive = model.p_alive.p_alive(*rows.history)
+    doubles = {
+        name: pa.array(_spread(values, bought), mask=~bought)
+        for name, values in (("p_alive", p_alive), ("expected", worth.transactions), ("variance", worth.variance))
+    }
+    said = {word: _word(word, bought) for word in (model.interval_basis, model.champion.name)}
+    return pa.RecordBatch.from_arrays(
+        [
+            column["customer_id"].cast(pa.string()), doubles["p_alive"], doubles["expected"], *money,
+            said[model.interval_basis], doubles["variance"], said[model.champion.name],
+        ],
+        schema=SCORE_SCHEMA,
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, eq=False)
+class _Worth:
+    transactions: Floats  # in 12 months
+    spend: Floats
+    clv: Floats  # (n, 3): 12 months, 36 months, the horizon
+    low: Floats
+    high: Floats
+    variance: Floats
+
+
+def _worth(rows: Rows, repeat_sales: Floats, rate: Floats, model: ValueModel) -> _Worth:
+    x, _, T = rows.history
+    months = (12, 36, int(model.settings.horizon_months))
+    per_level, discounted, sum_, judged = discounted_profile(model, x, T, months)
+    level = model.champion.level(rows)
+    spend = model.spend.expected(x, repeat_sales)
+    scale = model.spend.shapes(x, repeat_sales)[2]
+    # The customer's own margin rate and mean discount turn money spent into value.
+    factor = rate * discounted[:, 2] / sum_
+    low_at, high_at = model.correction.levels(group_of(level * judged * spend, model.thirds))
+    ends = [factor * model.predictive.total_quantile(at, level, scale, x, T) for at in (low_at, high_at)]
+    mean = level * sum_ * spend
+    variance = factor**2 * model.predictive.total_variance(mean, level, scale, x, T)
+    return _Worth(
+        level * per_level,
+        spend,
+        level[:, None] * discounted * (spend * rate)[:, None],
+        np.minimum(*ends),
+        np.maximum(*ends),
+        variance,
+    )
+
+
+def discounted_profile(
+    model: ValueModel, x: Floats, T: Floats, months: Sequence[int]
+) -> tuple[Floats, Floats, Floats, Floats]:
+    """Of who is alive: transactions in 12 months (n,), discounted ones in each of `months` (n, m), undiscounted ones in the
+    last of them (n,) and in the judged window (n,). T in days; evaluated once per distinct (x, T).
+    """
+    pairs, where = distinct_pairs(x, T)
+    timing = model.champion.timing
+    ends = period_ends(max(*months, 12), 1.0)
+    factors = discount_factors(ends.size, model.settings.discount_rate_yearly)
+    window = model.race.plan.window_days if model.race else ends[0]
+    days = np.r_[ends, window]
+    parts = []
+    for start in range(0, pairs[0].size, _CHUNK):
+        part = slice(start, start + _CHUNK)
+        path = timing.profile(days, pairs[0][part], pairs[1][part])
+        parts.append(
+            np.column_stack(
+                [
+                    path[:, 11], discounted_transactions(path[:, :-1], factors, months), path[:, months[-1] - 1],
+                    path[:, -1],
+                ]
+            )
+        )  # fmt: skip
+    table = np.concatenate(parts)[where] if parts else np.empty((0, len(months) + 3))
+    return table[:, 0], table[:, 1:-2], table[:, -2], table[:, -1]
 
 
 def _spread(values: Floats, rows: np.ndarray) -> Floats:
@@ -190,25 +327,5 @@ def _spread(values: Floats, rows: np.ndarray) -> Floats:
     return result
 
 
-def _timing(x: Floats, t_x: Floats, T: Floats, model: ValueModel) -> tuple[Floats, Floats, Floats]:
-    """P(alive) (n,), expected transactions in 12 months (n,), discounted ones in 12, 36 and the horizon's months (n, 3).
-
-    Times in the model's unit. Evaluated once per distinct (x, T, t_x), in chunks of bounded memory.
-    """
-    months = (12, 36, int(model.settings.horizon_months))
-    ends = period_ends(max(months), model.settings.time_unit_days)
-    factors = discount_factors(max(months), model.settings.discount_rate_yearly)
-    timing, parameters = model.timing, model.timing_fit.parameters
-    order = np.lexsort((t_x, T, x))
-    x, t_x, T = x[order], t_x[order], T[order]
-    first = np.r_[True, (np.diff(x) != 0) | (np.diff(T) != 0) | (np.diff(t_x) != 0)][: x.size]
-    group = np.empty(x.size, dtype=np.int64)
-    group[order] = np.cumsum(first) - 1
-    x, t_x, T = x[first], t_x[first], T[first]
-    expected, discounted = np.empty(x.size), np.empty((x.size, len(months)))
-    for start in range(0, x.size, _CHUNK):
-        rows = slice(start, start + _CHUNK)
-        path = timing.expected_transactions(parameters, ends, x[rows], t_x[rows], T[rows])
-        expected[rows] = path[:, 11]
-        discounted[rows] = discounted_transactions(path, factors, months)
-    return timing.p_alive(parameters, x, t_x, T)[group], expected[group], discounted[group]
+def _word(word: str, bought: np.ndarray) -> pa.Array:
+    return pa.array(np.full(bought.size, word, dtype=object), type=pa.string(), mask=~bought)

@@ -45,7 +45,7 @@ def test_every_key_has_a_default_but_sources(load, tmp_path):
     assert project.home.root == tmp_path / ".cvm"
     assert project.root == tmp_path
     assert (project.clv.horizon, project.clv.discount_rate_yearly, project.clv.time_unit_days) == (12, 0.10, 7.0)
-    assert (project.clv.backtest_customers, project.clv.horizon_days) == (100_000, 365)
+    assert (project.clv.backtest_customers, project.clv.horizon_days) == (50_000, 365)
     assert project.tiers.cuts == (0.80, 0.95)
     assert project.quality.max_record_bytes == 2**20
     assert (project.lifecycle.gap_prior, project.lifecycle.default_gap) == (3, 90)
@@ -108,6 +108,9 @@ TOP = [
     ("clv: {margin_rate: nan}", "clv.margin_rate", "must be a finite number", ""),
     ("clv: {margin_rate: 0}", "clv.margin_rate", "must be more than 0", ""),
     ("clv: {backtest_customers: 99}", "clv.backtest_customers", "must be at least 100", ""),
+    ("clv: {models: [paretto_nbd]}", "clv.models", "there is no model 'paretto_nbd'", "pareto_nbd"),
+    ("clv: {models: [bg_nbd]}", "clv.models", "none of the models can give p_alive", "mbg_nbd or pareto_nbd"),
+    ("clv: {select_by: rmsee}", "clv.select_by", "there is no measure 'rmsee'", "rmse"),
     ("clv: {discount_rate_yearly: 10}", "clv.discount_rate_yearly", "must be at most 1", ""),
     ("clv: {time_unit: weeks}", "clv.time_unit", "must be one of day, week, month", "week"),
     ("tiers: {cuts: [0.95, 0.8]}", "tiers.cuts", "ascending", "[0.80, 0.95]"),
@@ -356,7 +359,8 @@ sources:
     timezone: UTC
     source_system: s
     currency: EUR
-clv: {horizon: 1, discount_rate_yearly: 0.1, time_unit: day, margin_rate: 0.5, backtest_customers: 100}
+clv: {horizon: 1, discount_rate_yearly: 0.1, time_unit: day, margin_rate: 0.5, backtest_customers: 100,
+      models: [mbg_nbd], select_by: mae}
 tiers: {method: pareto, cuts: [0.1, 0.2], band: 0.01}
 rfm: {grid: {Lost: ["***"]}}
 lifecycle: {lost_below: 0.1, at_risk_below: 0.2, growth: 0.1, recent: 1, new_for: 1, gap_prior: 1, default_gap: 1}
