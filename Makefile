@@ -4,8 +4,11 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
+PEERS := .venv-peers
+# The newest that Python 3.11 can run: one version on every Python, or the figures would not compare.
+PEER := pymc-marketing==0.19.2
 
-.PHONY: help install demo test test-long lint dev bench lock clean
+.PHONY: help install demo test test-long lint dev bench bench-quick bench-retail lock clean
 
 help:  ## what there is to type
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -17,6 +20,12 @@ $(INSTALLED): pyproject.toml deploy/requirements.lock deploy/uv.lock
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --no-deps -r deploy/uv.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --compile-bytecode --require-hashes --no-deps -r deploy/requirements.lock
 	$(BIN)/uv pip install --quiet --python $(BIN)/python --no-deps --no-build-isolation --editable .
+	@touch $@
+
+# What the engine is measured against and the project has no use for: 0.6 GB. Lifetimes runs in .venv.
+$(PEERS)/.installed: deploy/peers.lock | install
+	@test -x $(PEERS)/bin/python || $(BIN)/python -m venv --without-pip $(PEERS)
+	$(BIN)/uv pip install --quiet --python $(PEERS)/bin/python --compile-bytecode --require-hashes --no-deps -r deploy/peers.lock
 	@touch $@
 
 install: $(INSTALLED)  ## make .venv and install everything from the lock
@@ -38,13 +47,21 @@ lint: install  ## linter, formatter and types
 dev: install  ## the Dagster page, on the demo unless CVM_CONFIG or ./cvm.yml says otherwise
 	$(BIN)/cvm ui
 
-bench: install  ## the retail benchmark: the whole job beside a straight-line DuckDB script
+bench: install $(PEERS)/.installed  ## the engine beside lifetimes and pymc-marketing, 10 million customers
+	$(BIN)/python -m benchmarks.engine
+
+bench-quick: install  ## a taste of it, beside lifetimes alone: about a minute
+	$(BIN)/python -m benchmarks.engine --quick
+
+bench-retail: install  ## the whole job beside a straight-line DuckDB script, 1 million customers
 	$(BIN)/python -m benchmarks.retail
 
 lock: install  ## make the lock files anew
 	$(BIN)/uv pip compile pyproject.toml --all-extras --group build --universal --python-version 3.11 --quiet \
 	  --no-emit-index-url --generate-hashes --no-strip-extras --custom-compile-command "make lock" -o deploy/requirements.lock
 	echo uv | $(BIN)/uv pip compile - --quiet --no-emit-index-url --generate-hashes --custom-compile-command "make lock" -o deploy/uv.lock
+	echo $(PEER) | $(BIN)/uv pip compile - --universal --python-version 3.11 --quiet \
+	  --no-emit-index-url --generate-hashes --no-strip-extras --custom-compile-command "make lock" -o deploy/peers.lock
 
 clean:  ## remove what make and the demo made
-	rm -rf $(VENV) .cvm
+	rm -rf $(VENV) $(PEERS) .cvm

@@ -7,12 +7,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tempfile
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -23,6 +25,18 @@ _PROC = Path("/proc")
 
 class ChildFailed(Exception):
     """The child ended with another code than 0, or without a report. Its message is what it last wrote."""
+
+
+class LimitPassed(ChildFailed):
+    """The child was ended because it took longer, or more memory, than it was given."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a child may take before it is ended; None: whatever it wants."""
+
+    seconds: float | None = None
+    mib: float | None = None
 
 
 @dataclass(frozen=True)
@@ -40,20 +54,33 @@ def peak_mib(pid: int | str) -> float | None:
     return _status_mib(pid, "VmHWM")
 
 
-def measured(module: str, arguments: Sequence[str]) -> Measured:
-    """Run `python -m module arguments --report FILE` to its end. Raises ChildFailed."""
+def measured(
+    module: str,
+    arguments: Sequence[str],
+    python: str | Path = sys.executable,
+    environment: Mapping[str, str] | None = None,
+    limits: Limits = Limits(),
+) -> Measured:
+    """Run `python -m module arguments --report FILE` to its end, with `environment` beside this process's own. Raises
+    ChildFailed, LimitPassed among them.
+    """
     with tempfile.TemporaryDirectory() as folder:
         report, words = Path(folder, "report.json"), Path(folder, "words.txt")
-        command = [sys.executable, "-m", module, *arguments, "--report", str(report)]
+        command = [str(python), "-m", module, *arguments, "--report", str(report)]
         with words.open("wb") as output:
             begun = time.perf_counter()
-            child = subprocess.Popen(command, stdout=output, stderr=subprocess.STDOUT, cwd=Path(__file__).parent.parent)
-            watch = _Watch(child.pid)
+            child = subprocess.Popen(
+                command, stdout=output, stderr=subprocess.STDOUT, cwd=Path(__file__).parent.parent,
+                env={**os.environ, **(environment or {})},
+            )  # fmt: skip
+            watch = _Watch(child.pid, limits)
             watch.start()
             _, status, usage = os.wait4(child.pid, 0)
             seconds = time.perf_counter() - begun
             child.returncode = os.waitstatus_to_exitcode(status)
             watch.stop()
+        if watch.passed:
+            raise LimitPassed(f"{module} {watch.passed}")
         found = json.loads(report.read_text()) if report.exists() else {}
         if child.returncode != 0 or not found:
             told = "\n".join(found.get("messages", ())) or words.read_text(errors="replace")[-4000:]
@@ -62,18 +89,35 @@ def measured(module: str, arguments: Sequence[str]) -> Measured:
 
 
 class _Watch(threading.Thread):
-    """The peak of a process and its descendants: its own by the kernel's count, all together by looking often."""
+    """The peak of a process and its descendants: its own by the kernel's count, all together by looking often. Ends it
+    where a limit is passed, and says in `passed` which.
+    """
 
-    def __init__(self, pid: int) -> None:
+    def __init__(self, pid: int, limits: Limits) -> None:
         super().__init__(daemon=True)
-        self._pid, self._done = pid, threading.Event()
+        self._pid, self._limits, self._done = pid, limits, threading.Event()
+        self._begun = time.monotonic()
         self.peak_mib: float | None = None
+        self.passed = ""
 
     def run(self) -> None:
         while not self._done.wait(_LOOK_EVERY_SECONDS):
             together = [_status_mib(pid, "VmRSS") for pid in _family(self._pid)]
             sizes = [peak_mib(self._pid), sum(size for size in together if size is not None)]
             self.peak_mib = max((size for size in (self.peak_mib, *sizes) if size), default=None)
+            if self._hold_to_limits():
+                break
+
+    def _hold_to_limits(self) -> bool:
+        seconds, mib = self._limits.seconds, self._limits.mib
+        if seconds is not None and time.monotonic() - self._begun > seconds:
+            self.passed = f"was ended after {seconds:g} s"
+        elif mib is not None and (self.peak_mib or 0.0) > mib:
+            self.passed = f"was ended at {mib:,.0f} MiB"
+        for pid in _family(self._pid) if self.passed else ():
+            with suppress(ProcessLookupError):
+                os.kill(pid, signal.SIGKILL)
+        return bool(self.passed)
 
     def stop(self) -> None:
         self._done.set()

@@ -53,5 +53,5 @@ def test_the_lock_holds_all_that_the_project_asks_for() -> None:
     assert [str(one) for one in wanted if not one.specifier.contains(locked[canonicalize_name(one.name)])] == []
 
 
-def test_there_is_a_lock_for_the_project_and_one_for_its_installer() -> None:
-    assert [lock.name for lock in LOCKS] == ["requirements.lock", "uv.lock"]
+def test_there_is_a_lock_for_the_project_its_installer_and_the_benchmarks_peers() -> None:
+    assert [lock.name for lock in LOCKS] == ["peers.lock", "requirements.lock", "uv.lock"]
