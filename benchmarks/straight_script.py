@@ -20,13 +20,10 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from cvm_pipeline.domain.lifetime_value import margin, mbg_nbd, value_model
-from cvm_pipeline.domain.lifetime_value.decimals import to_floats
-from cvm_pipeline.domain.lifetime_value.margin import MarginSums
-from cvm_pipeline.domain.lifetime_value.protocol import Fit, PurchaseHistories
-from cvm_pipeline.domain.lifetime_value.spend import fit_spend
+from cvm_pipeline.domain.lifetime_value import value_model
 
-_SETTINGS = value_model.Settings()
+_MODEL = "mbg_nbd"
+_SETTINGS = value_model.Settings(models=(_MODEL,))
 
 # A broken line falls out; a return lowers the customer's newest day of purchase before it.
 _HISTORY = """
@@ -66,15 +63,13 @@ def run(folder: Path, target: Path, as_of: str) -> dict[str, object]:
     con.execute(_HISTORY, {"files": str(folder / "*.csv"), "as_of": as_of})
     clock.append(time.perf_counter())
 
-    grouped = con.sql('select frequency, recency, "T", count(*) as n from history group by all').to_arrow_table()
+    histories = con.sql(
+        'select frequency, recency, "T", count(*) as customers from history group by all'
+    ).to_arrow_table()
     spent = con.sql("select frequency, repeat_sales from history where frequency > 0").to_arrow_table()
-    sums = con.execute("select sum(revenue_total), sum(transactions) from history").fetchall()[0]
-    x, recency, T, n = (to_floats(grouped[name]) for name in ("frequency", "recency", "T", "n"))
-    timing = mbg_nbd.MODEL.fit(PurchaseHistories.from_days(x, recency, T, n, _SETTINGS.time_unit_days))
-    frequency, sales = to_floats(spent["frequency"]), to_floats(spent["repeat_sales"])
-    spend = fit_spend(frequency, sales, np.ones_like(frequency), float(sums[0]) / float(sums[1]))
-    revenue = margin.fit(MarginSums(), _SETTINGS.margin_rate, 0.0, float(sums[0]))
-    model = value_model.ValueModel(_SETTINGS, {mbg_nbd.MODEL.name: timing}, Fit.impossible(0.0, ""), spend, revenue)
+    transactions, sales = con.execute("select sum(transactions), sum(revenue_total) from history").fetchall()[0]
+    facts = value_model.BaseFacts(transactions=transactions, net_sales=sales, revenue_total=sales)
+    model = value_model.fit(histories, spent, facts, _SETTINGS)
     clock.append(time.perf_counter())
 
     reader = con.cursor().sql("select * from history").to_arrow_reader(100_000)
@@ -88,7 +83,7 @@ def run(folder: Path, target: Path, as_of: str) -> dict[str, object]:
         "seconds": dict(zip(("CSV to history", "fit", "score"), np.diff(clock).tolist(), strict=True)),
         "customers": customers,
         "clv": float(value),
-        "parameters": {**timing.parameters, **spend.fit.parameters},
+        "parameters": {**model.base.fits[_MODEL].parameters, **model.spend.fit.parameters},
     }
 
 

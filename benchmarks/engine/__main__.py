@@ -42,9 +42,10 @@ def compare(comparison: Comparison, size: int, given: argparse.Namespace) -> Out
     """All rounds of one comparison."""
     folder = _inputs(comparison, size, given.home)
     facts = json.loads((folder / TRUTH).read_text())
-    found = {side.name: Found() for side in comparison.sides}
+    asked = {side.name: side for side in comparison.sides if not side.is_peer or side.program in given.peers}
+    found = {side.name: Found(asked=side.name in asked) for side in comparison.sides}
     for turn in range(given.rounds):
-        for side in comparison.sides if turn % 2 == 0 else reversed(comparison.sides):
+        for side in asked.values() if turn % 2 == 0 else reversed(asked.values()):
             so_far = found[side.name]
             if not so_far.why_not and sum(so_far.seconds) < _ENOUGH_SECONDS:
                 _measure(side, so_far, comparison, folder, facts, given)
@@ -57,9 +58,6 @@ def compare(comparison: Comparison, size: int, given: argparse.Namespace) -> Out
 def _measure(
     side: Side, so_far: Found, comparison: Comparison, folder: Path, facts: dict[str, object], given: argparse.Namespace
 ) -> None:
-    if side.is_peer and side.program not in given.peers:
-        so_far.why_not = "not asked for"
-        return
     module, python = _PROGRAMS[side.program]
     if not python.exists():
         so_far.why_not = f"not installed (make {python.parents[1].name})"
@@ -107,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--size", type=int, help="customers or orders, instead of each comparison's own")
     parser.add_argument("--rounds", type=int, help="default: 3; with --quick 1")
     parser.add_argument(
-        "--limit", type=float, help="seconds a peer may take for one run (default: 900; with --quick 60)"
+        "--limit", type=float, help="seconds a peer may take for one run (default: 600; with --quick 60)"
     )
     parser.add_argument("--threads", type=int, default=os.cpu_count(), help="DuckDB's (default: %(default)s)")
     parser.add_argument("--home", type=Path, default=Path(tempfile.gettempdir(), "cvm-benchmark"),
@@ -120,7 +118,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if given.peers is None:
         given.peers = [LIFETIMES] if given.quick else [LIFETIMES, PYMC]
     given.rounds = given.rounds or (1 if given.quick else 3)
-    given.limit = given.limit or (60.0 if given.quick else 900.0)
+    given.limit = given.limit or (60.0 if given.quick else 600.0)
     outcomes = []
     for comparison in COMPARISONS:
         if given.only is None or comparison.key in given.only:

@@ -56,8 +56,8 @@ def customers_of(population: Population, model: str, customers: int, home: Path)
         packed = (x.astype(np.int64) << 32) | (t_x.astype(np.int64) << 16) | T
         distinct, group, count = np.unique(packed, return_inverse=True, return_counts=True)
         np.savez(folder / ROWS, x=x, t_x=t_x, T=T, sales=np.concatenate(sales), group=group.astype(np.int32))
-        each = {"x": distinct >> 32, "t_x": (distinct >> 16) & 0xFFFF, "T": distinct & 0xFFFF}
-        np.savez(folder / GROUPED, **{name: column.astype(np.int32) for name, column in each.items()}, count=count)
+        each = [column.astype(np.int32) for column in (distinct >> 32, (distinct >> 16) & 0xFFFF, distinct & 0xFFFF)]
+        np.savez(folder / GROUPED, x=each[0], t_x=each[1], T=each[2], count=count)
         _tell(folder, customers=customers, groups=distinct.size, repeats_mean=float(x.mean()))
 
     return _kept(home, f"{population.key}-{model}-{customers}", population, write)

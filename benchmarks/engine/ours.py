@@ -112,7 +112,11 @@ def summary_grouped(given: Given) -> tuple[Work, Answer]:
 
 
 def connect(given: Given) -> duckdb.DuckDBPyConnection:
-    config = {"threads": given.threads, "memory_limit": "700MB", "preserve_insertion_order": False}
+    config: dict[str, str | bool | int | float | list[str]] = {
+        "threads": given.threads,
+        "memory_limit": "700MB",
+        "preserve_insertion_order": False,
+    }
     con = duckdb.connect(config=config)
     # Every run reads the file anew, as the first one does.
     con.execute("set enable_external_file_cache = false")
@@ -172,7 +176,7 @@ def _year_answer(found: tuple[Floats, Floats]) -> dict[str, Any]:
 
 def _summary(given: Given, sql: str, answer: Answer) -> tuple[Work, Answer]:
     con, statement = connect(given), sql.format(orders=_orders(given))
-    return lambda: con.execute(statement, {"as_of": given.as_of}).to_arrow_table(), answer
+    return lambda: con.sql(statement, params={"as_of": given.as_of}).to_arrow_table(), answer
 
 
 PROGRAM: Program = {

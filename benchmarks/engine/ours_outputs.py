@@ -8,30 +8,35 @@ Belongs here: memory, and how it grows. Not here: the race on earlier cuts, whos
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import duckdb
 import pyarrow.parquet as pq
 
 from benchmarks.engine.child import Answer, Given, Program, Work, memory_mib, run
-from benchmarks.engine.ours import HISTORIES, connect, customers
+from benchmarks.engine.ours import connect, customers
 from cvm_pipeline.domain.lifetime_value import value_model
 from cvm_pipeline.domain.lifetime_value.decimals import to_floats
-from cvm_pipeline.domain.lifetime_value.margin import MarginSums
+from cvm_pipeline.warehouse import marts
 
-_BATCH = 100_000
-_SPEND = "select frequency, repeat_sales, count(*) as customers from {rows} where frequency > 0 group by all"
-_SUMS = """select sum(transactions), sum(net_sales), sum(revenue_total), sum(revenue_total), count(*), sum(r), sum(r * r),
-    sum(r * r * r), sum(m), sum(m * m), sum(m * r), sum(m * m / r)
-    from (select *, cast(revenue_total as double) as r, cast(margin_total as double) as m from {rows}) where r > 0"""
+_AS_OF = dt.date(2024, 12, 31)
+_SAMPLED, _BUSIEST = 100_000, 9
+# The product's own queries (warehouse/marts.py) read this table.
+_SNAPSHOT = """
+create schema marts;
+create view marts.fct_customer_snapshot as
+select *, date '{as_of}' as as_of_date, cast(null as varchar) as flag, revenue_total as cost_covered_revenue
+from {rows}
+"""
 
 
 def outputs(given: Given) -> tuple[Work, Answer]:
     """Every model fitted on grouped rows, then every customer scored in Arrow batches and written to Parquet."""
 
     def work() -> dict[str, Any]:
-        with connect(given) as con:
-            model = _value_model(con, customers(given))
+        with _snapshot(given, customers(given)) as con:
+            model = _fitted(con)
             after_fit = memory_mib("VmHWM")
             return {"fit_peak_mib": after_fit, **_scored(con, given, model)}
 
@@ -41,26 +46,30 @@ def outputs(given: Given) -> tuple[Work, Answer]:
 def scores(given: Given) -> tuple[Work, Answer]:
     """Scoring alone, with a model fitted to a sample that holds the busiest customers, so that it knows their range."""
     rows = customers(given)
-    with connect(given) as con:
-        model = _value_model(
-            con,
-            f"((select * from {rows} limit {_BATCH}) union all (select * from {rows} order by frequency desc limit 9))",
-        )
+    some = f"((from {rows} limit {_SAMPLED}) union all (from {rows} order by frequency desc limit {_BUSIEST}))"
+    with _snapshot(given, some) as con:
+        model = _fitted(con)
 
     def work() -> dict[str, Any]:
-        with connect(given) as con:
+        with _snapshot(given, rows) as con:
             return _scored(con, given, model)
 
     return work, lambda found: found
 
 
-def _value_model(con: duckdb.DuckDBPyConnection, rows: str) -> value_model.ValueModel:
-    # As warehouse/marts.py reads its base.
-    sums = [float(value) for value in con.execute(_SUMS.format(rows=rows)).fetchall()[0]]
-    facts = value_model.BaseFacts(*sums[:4], MarginSums(*sums[4:]))
-    histories = con.sql(f"{HISTORIES.format(rows=rows)} order by all").to_arrow_table()
-    spend = con.sql(f"{_SPEND.format(rows=rows)} order by all").to_arrow_table()
-    return value_model.fit(histories, spend, facts, value_model.Settings())
+def _snapshot(given: Given, rows: str) -> duckdb.DuckDBPyConnection:
+    con = connect(given)
+    con.execute(_SNAPSHOT.format(rows=rows, as_of=_AS_OF))
+    return con
+
+
+def _fitted(con: duckdb.DuckDBPyConnection) -> value_model.ValueModel:
+    return value_model.fit(
+        marts.histories(con, _AS_OF),
+        marts.repeat_spend(con, _AS_OF),
+        marts.base_facts(con, _AS_OF),
+        value_model.Settings(),
+    )
 
 
 def _scored(con: duckdb.DuckDBPyConnection, given: Given, model: value_model.ValueModel) -> dict[str, Any]:
@@ -68,7 +77,7 @@ def _scored(con: duckdb.DuckDBPyConnection, given: Given, model: value_model.Val
     rows, value = 0, 0.0
     try:
         with pq.ParquetWriter(target, value_model.SCORE_SCHEMA) as file:
-            for batch in con.sql(f"select * from {customers(given)}").to_arrow_reader(_BATCH):
+            for batch in marts.snapshot_batches(con, _AS_OF):
                 scored = value_model.score(batch, model)
                 file.write_batch(scored)
                 rows += scored.num_rows

@@ -92,7 +92,7 @@ def summary_rows(given: Given) -> tuple[Work, Answer]:
 def summary_pandas(given: Given) -> tuple[Work, Answer]:
     """The same by hand in pandas."""
     orders = pd.DataFrame({name: whole(given.folder / "orders.npz", name) for name in ("customer_id", "ordered_at")})
-    end = np.datetime64(given.as_of, "D").astype(np.int64)
+    end = int(np.datetime64(given.as_of, "D").astype(np.int64))
 
     def work() -> pd.DataFrame:
         days = pd.DataFrame({"customer_id": orders["customer_id"], "day": orders["ordered_at"].astype("datetime64[s]")})

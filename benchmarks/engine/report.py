@@ -21,7 +21,7 @@ Each measurement is a process of its own that loads its inputs off the clock; si
 each round. Medians over all runs. One thread each, except where DuckDB reads or sorts ("from Parquet", summary, memory):
 {threads} threads; "cores used" is processor time over wall time. lifetimes and pandas run on the same numpy and scipy as
 we do. "As shipped": the peer called as documented, one row per customer that is already in memory, whereas our "from
-Parquet" reads and groups 10 million rows on the clock: that favours the peer. "Grouped": both get the same distinct
+Parquet" reads and groups them on the clock: that favours the peer. "Grouped": both get the same distinct
 (x, t_x, T), grouping itself off the clock. Ours include standard errors; lifetimes' do for
 BG/NBD alone. pymc-marketing's fit is its MAP: it takes no weights, compiles on the clock and has priors. A peer's fit that
 takes minutes runs once or twice."""
@@ -29,13 +29,16 @@ takes minutes runs once or twice."""
 
 @dataclass
 class Found:
-    """What is known of one side: times of all its runs, the newest report, or why there is none."""
+    """What is known of one side: times of all its runs, the newest report, or why there is none. `asked`: whether it was
+    to be run at all.
+    """
 
     seconds: list[float] = field(default_factory=list)
     processor_seconds: list[float] = field(default_factory=list)
     peaks_mib: list[float] = field(default_factory=list)
     report: dict[str, Any] | None = None
     why_not: str = ""
+    asked: bool = True
 
     @property
     def median(self) -> float | None:
@@ -91,6 +94,8 @@ def _ratios(outcomes: Sequence[Outcome], judged: bool) -> str:
     rows = []
     for outcome in outcomes:
         for ratio in outcome.comparison.ratios:
+            if not (outcome.found[ratio.slower].asked and outcome.found[ratio.faster].asked):
+                continue
             rows.append([_titled(outcome), ratio.what, *_ratio(ratio, outcome)])
         for name, most in outcome.comparison.most_mib.items():
             peaks = outcome.found[name].peaks_mib
@@ -119,6 +124,8 @@ def _measurements(outcomes: Sequence[Outcome]) -> str:
     for outcome in outcomes:
         for side in outcome.comparison.sides:
             found = outcome.found[side.name]
+            if not found.asked:
+                continue
             if found.median is None:
                 rows.append([_titled(outcome), side.name, "", found.why_not, "", "", ""])
                 continue
