@@ -40,10 +40,21 @@ KNOWN_IN = {
     "rich": {"cli"},
     "ruamel": {"config"},
 }
-INSIDE_FUNCTIONS_ONLY = {"great_expectations", "dbt", "openpyxl", "rich", "pyspark", "altair", "matplotlib", "splink"}
+INSIDE_FUNCTIONS_ONLY = {
+    "great_expectations",
+    "dbt",
+    "openpyxl",
+    "rich",
+    "pyspark",
+    "altair",
+    "vl_convert",
+    "sklearn",
+    "threadpoolctl",
+    "splink",
+}
 
 # All that `domain` may import: libraries that compute, and the parts of the standard library that reach nothing outside.
-PURE = {"numpy", "pandas", "pyarrow", "pyarrow.compute", "scipy"}
+PURE = {"numpy", "pandas", "pyarrow", "pyarrow.compute", "scipy", "sklearn", "threadpoolctl"}
 PURE_STANDARD = {
     "__future__", "abc", "bisect", "calendar", "collections", "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions",
     "functools", "heapq", "importlib", "itertools", "math", "operator", "pkgutil", "re", "statistics", "string", "typing",

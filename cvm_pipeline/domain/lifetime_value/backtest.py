@@ -18,7 +18,7 @@ import numpy as np
 from cvm_pipeline.domain.lifetime_value import champion, metrics
 from cvm_pipeline.domain.lifetime_value.base_fit import BaseFit, SpendSample, fit_base
 from cvm_pipeline.domain.lifetime_value.cuts import Plan, Window
-from cvm_pipeline.domain.lifetime_value.entrants import NAIVE, Entrant, Probability, expected
+from cvm_pipeline.domain.lifetime_value.entrants import NAIVE, Entrant, Probability, expected, profile_of_distinct
 from cvm_pipeline.domain.lifetime_value.intervals import (
     Correction,
     EndedWindow,
@@ -92,7 +92,11 @@ class Race:
 
 def race(slices: Slices, plan: Plan, models: Sequence[str], unit_days: float, select_by: str) -> Race | None:
     """Run it among the models that can be fitted at every cut; None without a cut, or where none can."""
-    cuts = [cut for window in plan.cuts if (cut := _fit_cut(slices, plan, window, models, unit_days)) is not None]
+    cuts = [
+        cut
+        for window in plan.cuts
+        if (cut := _fit_cut(slices, window, models, unit_days, plan.training_windows(window.start))) is not None
+    ]
     everywhere = [name for name in models if all(name in cut.base.timings for cut in cuts)]
     if not cuts or not everywhere:
         return None
@@ -147,13 +151,17 @@ def examples_of(slices: Slices, windows: Sequence[Window]) -> list[tuple[Rows, O
     return [(known.rows, slices.outcome(known, window)) for known, window in pairs if known is not None]
 
 
-def _fit_cut(slices: Slices, plan: Plan, window: Window, models: Sequence[str], unit_days: float) -> Cut | None:
+def _fit_cut(
+    slices: Slices, window: Window, models: Sequence[str], unit_days: float, training: Sequence[Window] | None
+) -> Cut | None:
+    """What was known at the window's start, fitted, and what the window brought; no trees where `training` is None."""
     known = slices.at(window.start)
     if known is None:
         return None
     rows = known.rows
+    examples = None if training is None else examples_of(slices, training)
     base = fit_base(
-        rows.histories(1.0), SpendSample.of(rows), examples_of(slices, plan.training_windows(window.start)), models,
+        rows.histories(1.0), SpendSample.of(rows), examples, models,
         unit_days,
     )  # fmt: skip
     if base.unfit:
@@ -176,20 +184,22 @@ def _best_probability(cuts: Sequence[Cut], names: Sequence[str], select_by: str)
 
 def _forecast(cut: Cut, shape: str, models: Sequence[str]) -> Cut:
     rows, days = cut.known.rows, cut.window.days
+    x, _, T = rows.history
     entrants = {
         n: e for n, e in cut.base.entrants(shape, rows, days).items() if n in models or not isinstance(e, Probability)
     }
-    predicted = {name: expected(entrant, rows, days) for name, entrant in entrants.items()}
+    level = {name: entrant.level(rows) for name, entrant in entrants.items()}
+    profile = {name: profile_of_distinct(base, np.array([days]), x, T)[:, 0] for name, base in cut.base.timings.items()}
+    predicted = {name: level[name] * profile[entrant.timing.model.name] for name, entrant in entrants.items()}
     chance, again = {}, {}
     for name in models:
-        chance[name], again[name] = _chances(entrants[name], rows, days, cut.outcome.transactions)
-    return replace(cut, entrants=entrants, predicted=predicted, chance=chance, bought_again=again)
+        chance[name], again[name] = _chances(entrants[name], level[name], rows, days, cut.outcome.transactions)
+    return replace(cut, entrants=entrants, level=level, predicted=predicted, chance=chance, bought_again=again)
 
 
-def _chances(entrant: Entrant, rows: Rows, days: float, came: Floats) -> tuple[Floats, Floats]:
+def _chances(entrant: Entrant, alive: Floats, rows: Rows, days: float, came: Floats) -> tuple[Floats, Floats]:
     """P(N = what came) and P(N >= 1) of each row, exactly."""
     x, _, T = rows.history
-    alive = entrant.level(rows)
     none = _pmf(entrant, np.zeros(x.size), days, x, T)
     exactly = alive * _pmf(entrant, came, days, x, T)
     return np.where(came == 0, exactly + 1.0 - alive, exactly), alive * (1.0 - none)
@@ -220,7 +230,7 @@ def _with_intervals(slices: Slices, plan: Plan, cut: Cut, winner: str, unit_days
     rows = cut.known.rows
     x, _, T = rows.history
     scale = cut.base.spend.shapes(x, rows["repeat_sales"])[2]
-    variance = table.total_variance(cut.value(winner), entrant.level(rows), scale, x, T).sum()
+    variance = table.total_variance(cut.value(winner), cut.level[winner], scale, x, T).sum()
     return replace(cut, raw=raw, corrected=_interval(cut, entrant, table, known_then), variance=float(variance))
 
 
@@ -232,7 +242,7 @@ def _table(entrant: Entrant, cut: Cut) -> Predictive:
 def _interval(cut: Cut, entrant: Entrant, table: Predictive, correction: Correction) -> Interval:
     rows = cut.known.rows
     x, _, T = rows.history
-    level, scale = entrant.level(rows), cut.base.spend.shapes(x, rows["repeat_sales"])[2]
+    level, scale = cut.level[entrant.name], cut.base.spend.shapes(x, rows["repeat_sales"])[2]
     value = cut.value(entrant.name)
     low, high = correction.levels(group_of(value, thirds(value)))
     ties = np.random.Generator(np.random.PCG64([_TIES_SEED, cut.window.start.toordinal()])).random(x.size)
@@ -254,11 +264,12 @@ def _ended_by(slices: Slices, plan: Plan, cut: Cut, winner: str, unit_days: floa
     windows = [w for w in plan.cuts if w.end <= cut.window.start] or list(plan.training_windows(cut.window.start))
     ended = []
     for window in sorted(windows, key=lambda w: w.start):
-        earlier = _fit_cut(slices, plan, window, [timing], unit_days)
+        earlier = _fit_cut(slices, window, [timing], unit_days, None)
         if earlier is None or timing not in earlier.base.timings:
             continue
         entrant = Probability(earlier.base.timings[timing])
-        earlier = replace(earlier, predicted={timing: expected(entrant, earlier.known.rows, window.days)})
+        alive, forecast = entrant.level(earlier.known.rows), expected(entrant, earlier.known.rows, window.days)
+        earlier = replace(earlier, level={timing: alive}, predicted={timing: forecast})
         interval = _interval(earlier, entrant, _table(entrant, earlier), Correction())
         ended.append(EndedWindow(interval.pit, earlier.value(timing)))
     return ended

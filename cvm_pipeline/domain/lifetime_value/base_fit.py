@@ -40,12 +40,12 @@ class BaseFit:
 
     def entrants(self, shape: str, rows: Rows, days: float) -> dict[str, Entrant]:
         """All that can forecast, by name. `shape`: the probability model that carries the others' forecasts to other
-        horizons; `days`: the period of the naive ones; `rows`: the base that these are fitted on.
+        horizons; `days`: the judged period; `rows`: the base that naive forecasts are fitted on.
         """
         timings = self.timings
         found: list[Entrant] = [Probability(timing) for timing in timings.values()]
         if isinstance(self.trees, Trees):
-            boosted = Boosted(self.trees, timings[shape])
+            boosted = Boosted(self.trees, timings[shape], days)
             found += [boosted, Average(boosted)]
         found += naive_entrants(rows, days, timings[shape])
         return {entrant.name: entrant for entrant in found}
@@ -74,11 +74,13 @@ class SpendSample:
 def fit_base(
     histories: PurchaseHistories,
     spend: SpendSample,
-    examples: Sequence[tuple[Rows, Outcome]],
+    examples: Sequence[tuple[Rows, Outcome]] | None,
     models: Sequence[str],
     unit_days: float,
 ) -> BaseFit:
-    """Fit all of it. `histories` in days; `examples`: past rows and what followed; `unit_days`: the models' unit."""
+    """Fit all of it. `histories` in days; `examples`: past rows and what followed, None for no trees; `unit_days`: the
+    models' unit.
+    """
     why = unfit(histories)
     fits = {}
     for name in models:
@@ -88,7 +90,7 @@ def fit_base(
             fits[name] = Fit.impossible(histories.customers, why, unit)
         else:
             fits[name] = model.fit(histories.in_unit(unit))
-    trees = why or train(examples)
+    trees = why or (train(examples) if examples is not None else "no examples")
     return BaseFit(fits, fit_spend(spend.frequency, spend.repeat_sales, spend.count, spend.base_mean), trees, why)
 
 

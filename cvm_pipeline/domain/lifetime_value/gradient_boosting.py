@@ -4,8 +4,9 @@ Belongs here: features, training on point-in-time slices, the two entrants. Not 
 window ends by the cut), the trees themselves (scikit-learn's histogram gradient boosting with Poisson loss).
 
 The trees learn transactions of a third of the judged window, the longest that leaves several training dates before a cut.
-A probability model's shape carries that to any horizon: forecast x profile(h) / profile(w/3), both while alive, so that
-P(alive) drops out. Boosting learns from every customer what a history of three numbers can't tell (recent pace, money,
+Within that window the pace is carried on as it is: on CDNOW, at both cuts, the totals of three times the forecast lay
+within 6 % of what came, those of the fall that BG/NBD's shape adds 10 % below it (RMSE 1.739 against 1.754, 1.882 against
+1.884). Beyond the window the shape of a probability model holds. Boosting learns from every customer what a history of three numbers can't tell (recent pace, money,
 regularity) and has no theory of silence; the mean of the two beat either on CDNOW (clv_performance.md).
 """
 
@@ -28,6 +29,8 @@ LEAST_ROWS = 500
 _TREES = {"loss": "poisson", "learning_rate": 0.05, "max_iter": 150, "max_leaf_nodes": 15, "min_samples_leaf": 60,
               "l2_regularization": 1.0, "early_stopping": False, "random_state": 0}  # fmt: skip
 _MOST_TRAINING_ROWS = 400_000
+# OpenMP's threads wait by spinning: on a busy machine two took twelve times as long as one.
+_THREADS = 1
 
 
 def features(rows: Rows) -> Floats:
@@ -56,14 +59,18 @@ class Trees:
 
     def forecast(self, rows: Rows) -> Floats:
         """Transactions in the next `days`, (n,), above 0."""
+        from threadpoolctl import threadpool_limits
+
         if rows.size == 0:
             return np.zeros(0)
-        return np.asarray(self.regressor.predict(features(rows)), dtype=np.float64)
+        with threadpool_limits(_THREADS):
+            return np.asarray(self.regressor.predict(features(rows)), dtype=np.float64)
 
 
 def train(examples: Sequence[tuple[Rows, Outcome]]) -> Trees | str:
     """Trees on past rows and what followed them, or why there are none."""
     from sklearn.ensemble import HistGradientBoostingRegressor
+    from threadpoolctl import threadpool_limits
 
     size = sum(rows.size for rows, _ in examples)
     if size < LEAST_ROWS:
@@ -76,23 +83,26 @@ def train(examples: Sequence[tuple[Rows, Outcome]]) -> Trees | str:
     seen = np.concatenate([features(rows) for rows, _ in examples])
     step = -(-size // _MOST_TRAINING_ROWS)
     regressor = HistGradientBoostingRegressor(**_TREES)
-    regressor.fit(seen[::step], target[::step])
+    with threadpool_limits(_THREADS):
+        regressor.fit(seen[::step], target[::step])
     return Trees(regressor, days, size)
 
 
 @dataclass(frozen=True)
 class Boosted:
-    """The trees alone; `timing` gives the shape over horizons."""
+    """The trees alone, carried on to `days` at one pace, and beyond by the shape of `timing`."""
 
     trees: Trees
     timing: Timing
+    days: float
     name: str = NAME
     needs: tuple[str, ...] = BEHAVIOUR
 
     def level(self, rows: Rows) -> Floats:
-        """The trees' forecast over what the timing model expects of the same days while alive."""
+        """The trees' forecast of `days` over what the timing model expects of them while alive."""
         x, _, T = rows.history
-        return self.trees.forecast(rows) / profile_of_distinct(self.timing, np.array([self.trees.days]), x, T)[:, 0]
+        forecast = self.trees.forecast(rows) * (self.days / self.trees.days)
+        return forecast / profile_of_distinct(self.timing, np.array([self.days]), x, T)[:, 0]
 
 
 @dataclass(frozen=True)

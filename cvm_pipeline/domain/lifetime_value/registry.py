@@ -7,11 +7,13 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+from functools import cache
 
 from cvm_pipeline.domain import lifetime_value
 from cvm_pipeline.domain.lifetime_value.protocol import TransactionModel
 
 
+@cache
 def transaction_models() -> tuple[TransactionModel, ...]:
     """All models, by name. Raises ValueError where a module's MODEL has another name than the module."""
     found: list[TransactionModel] = []

@@ -35,7 +35,7 @@ from cvm_pipeline.domain.lifetime_value.spend import Spend
 
 UNRACED_CHAMPION = "mbg_nbd"
 # What an interval rests on: ended windows at least as long as the horizon, or the models' word for the rest of it.
-BACKTEST, MODEL = "backtest", "model"
+JUDGED, MODELLED = "backtest", "model"
 _CHUNK = 65_536
 
 SCORE_SCHEMA = pa.schema(
@@ -147,7 +147,7 @@ class ValueModel:
     def interval_basis(self) -> str:
         """Whether any held-out window was as long as the horizon."""
         judged = self.race.plan.window_days if self.race else 0
-        return BACKTEST if judged >= np.floor(self.settings.horizon_days) else MODEL
+        return JUDGED if judged >= np.floor(self.settings.horizon_days) else MODELLED
 
 
 def fit(
