@@ -24,7 +24,7 @@ from cvm_pipeline.domain.lifetime_value.interval_report import interval_metrics
 from cvm_pipeline.domain.lifetime_value.pooled_rate import POOLED_RATE
 from cvm_pipeline.domain.lifetime_value.protocol import Fit
 from cvm_pipeline.domain.lifetime_value.registry import transaction_model
-from cvm_pipeline.domain.lifetime_value.value_model import ValueModel
+from cvm_pipeline.domain.lifetime_value.value_model import ValueModel, infinite_horizon
 
 ALL = "all"
 CARD_SCHEMA = pa.schema(
@@ -122,6 +122,7 @@ def model_card(model: ValueModel, before: pa.Table | None = None) -> pa.Table:
         )  # fmt: skip
     card.add_fit(POOLED_RATE.name, POOLED_RATE.parameter_names, _pooled_fit(model))
     _add_money(card, model)
+    _add_infinite_horizon(card, model)
     if model.race:
         _add_race(card, model.race)
         card.add(gives_p_alive, P_ALIVE_RUNNING, model.p_alive_choice.running, model.p_alive_choice.rival)
@@ -162,6 +163,21 @@ def _add_money(card: Card, model: ValueModel) -> None:
         card.add(margin.NAME, f"param_{name}", getattr(model.margin, name))
     card.add(margin.NAME, "customers", model.margin.customers)
     card.add_flags(margin.NAME, champion=False, p_alive=False, fallback=model.margin.fallback, note=model.margin.note)
+
+
+def _add_infinite_horizon(card: Card, model: ValueModel) -> None:
+    if model.sample is None:
+        return
+    names = ("residual_transactions_infinite", "sales_infinite")
+    try:
+        values = infinite_horizon(model, model.sample)
+    except ValueError as error:
+        for name in names:
+            card.add(model.champion.name, name, None, str(error))
+        return
+    note = "mean per customer, discounted at ln(1 + discount_rate_yearly), before the margin rate"
+    for name, value in zip(names, values, strict=True):
+        card.add(model.champion.name, name, value, note)
 
 
 def _add_race(card: Card, race: Race) -> None:

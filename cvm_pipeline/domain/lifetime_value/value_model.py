@@ -36,6 +36,7 @@ from cvm_pipeline.domain.lifetime_value.spend import Spend
 UNRACED_CHAMPION = "mbg_nbd"
 # What an interval rests on: ended windows at least as long as the horizon, or the models' word for the rest of it.
 JUDGED, MODELLED = "backtest", "model"
+DAYS_A_YEAR = 365.25
 _CHUNK = 65_536
 
 SCORE_SCHEMA = pa.schema(
@@ -114,7 +115,8 @@ class ValueModel:
     """All that scoring needs: picklable, the same on one process or on many workers.
 
     `champion` gives every expectation, `p_alive` the published P(alive); `fallback` says why no model of lifetimes stands
-    behind them, else empty. `thirds`: the expected sales of the judged window that cut the base into thirds.
+    behind them, else empty. `thirds`: the expected sales of the judged window that cut the base into thirds; `sample`:
+    unflagged customers of the snapshot, as far as backtests look at them.
     """
 
     settings: Settings
@@ -126,6 +128,7 @@ class ValueModel:
     predictive: Predictive
     race: Race | None = None
     thirds: tuple[float, float] = (0.0, 0.0)
+    sample: Rows | None = None
     fallback: str = ""
 
     @property
@@ -173,9 +176,11 @@ def fit(
     choice = choose_p_alive(_briers(ran, fitted), past.p_alive if past else None)
     champion = _champion(ran, fitted, past)
     predictive = _tabulate(champion, fitted.spend, settings.horizon_days, population)
+    known = past.slices.at(past.plan.as_of) if past else None
+    sample = known.rows if known else None
     return ValueModel(
         settings, fitted, margins, champion, fitted.timings[choice.model], choice, predictive, ran,
-        _thirds(champion, fitted.spend, past, ran),
+        _thirds(champion, fitted.spend, sample, ran), sample,
     )  # fmt: skip
 
 
@@ -212,12 +217,11 @@ def _champion(ran: Race | None, fitted: BaseFit, past: Past | None) -> Entrant:
     return entrants.get(ran.champion, entrants[ran.shape])
 
 
-def _thirds(champion: Entrant, spend: Spend, past: Past | None, ran: Race | None) -> tuple[float, float]:
-    known = past.slices.at(past.plan.as_of) if past and ran else None
-    if known is None or ran is None:
+def _thirds(champion: Entrant, spend: Spend, sample: Rows | None, ran: Race | None) -> tuple[float, float]:
+    if sample is None or ran is None:
         return 0.0, 0.0
-    each = spend.expected(known.rows["frequency"], known.rows["repeat_sales"])
-    return thirds(expected(champion, known.rows, ran.plan.window_days) * each)
+    each = spend.expected(sample["frequency"], sample["repeat_sales"])
+    return thirds(expected(champion, sample, ran.plan.window_days) * each)
 
 
 def _tabulate(champion: Entrant, spend: Spend, days: float, population: PurchaseHistories) -> Predictive:
@@ -319,6 +323,20 @@ def discounted_profile(
         )  # fmt: skip
     table = np.concatenate(parts)[where] if parts else np.empty((0, len(months) + 3))
     return table[:, 0], table[:, 1:-2], table[:, -2], table[:, -1]
+
+
+def infinite_horizon(model: ValueModel, rows: Rows) -> tuple[float, float]:
+    """Means over `rows` of discounted residual transactions (DERT at ln(1 + d)) and of the sales they bring, over an
+    infinite horizon. Raises ValueError where d is not above 0: the sum need not converge.
+    """
+    x, _, T = rows.history
+    pairs, where = distinct_pairs(x, T)
+    timing = model.champion.timing
+    rate = np.log1p(model.settings.discount_rate_yearly) * timing.unit_days / DAYS_A_YEAR
+    while_alive = timing.model.residual_while_alive(timing.fit.parameters, rate, pairs[0], pairs[1] / timing.unit_days)
+    residual = model.champion.level(rows) * while_alive[where]
+    each = model.spend.expected(x, rows["repeat_sales"])
+    return float(residual.mean()), float((residual * each).mean())
 
 
 def _spread(values: Floats, rows: np.ndarray) -> Floats:
