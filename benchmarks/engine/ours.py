@@ -20,7 +20,7 @@ from benchmarks.engine.inputs import CUSTOMERS, GROUPED, ORDERS, ROWS
 from cvm_pipeline.domain.lifetime_value.decimals import to_floats
 from cvm_pipeline.domain.lifetime_value.discounting import discount_factors, discounted_transactions, period_ends
 from cvm_pipeline.domain.lifetime_value.entrants import Timing, distinct_pairs
-from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, PurchaseHistories
+from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, PurchaseHistories, TransactionModel
 from cvm_pipeline.domain.lifetime_value.registry import transaction_model
 from cvm_pipeline.domain.lifetime_value.spend import Spend
 
@@ -33,11 +33,12 @@ HISTORIES = 'select frequency, recency, "T", count(*) as customers from {rows} g
 
 def fit_loaded(given: Given) -> tuple[Work, Answer]:
     """One row per customer in Parquet -> grouped by DuckDB -> fitted."""
+    model = transaction_model(given.model)
 
     def work() -> Fit:
         with connect(given) as con:
             found = con.sql(HISTORIES.format(rows=customers(given))).to_arrow_table()
-        return _fit(given, *(to_floats(found[name]) for name in ("frequency", "recency", "T", "customers")))
+        return _fit(model, *(to_floats(found[name]) for name in ("frequency", "recency", "T", "customers")))
 
     return work, _fitted
 
@@ -45,7 +46,8 @@ def fit_loaded(given: Given) -> tuple[Work, Answer]:
 def fit_grouped(given: Given) -> tuple[Work, Answer]:
     """Grouped arrays -> fitted."""
     columns = _days(given.folder / GROUPED, "x", "t_x", "T", "count")
-    return lambda: _fit(given, *columns), _fitted
+    model = transaction_model(given.model)
+    return lambda: _fit(model, *columns), _fitted
 
 
 def clv_rows(given: Given) -> tuple[Work, Answer]:
@@ -138,8 +140,8 @@ def _days(path: Path, *names: str) -> list[Floats]:
             for name, column in zip(names, arrays(path, *names), strict=True)]  # fmt: skip
 
 
-def _fit(given: Given, x: Floats, t_x: Floats, T: Floats, count: Floats) -> Fit:
-    return transaction_model(given.model).fit(PurchaseHistories.from_days(x, t_x, T, count, UNIT_DAYS))
+def _fit(model: TransactionModel, x: Floats, t_x: Floats, T: Floats, count: Floats) -> Fit:
+    return model.fit(PurchaseHistories.from_days(x, t_x, T, count, UNIT_DAYS))
 
 
 def _fitted(fit: Fit) -> dict[str, Any]:
