@@ -1,27 +1,50 @@
 """The family of BG/NBD and MBG/NBD: buying at a gamma rate, with a chance to drop out at the toss of a beta coin.
 
-Belongs here: what the two share once the number of tosses that a customer is known to have survived, s, is given:
-likelihood, gradient, fit, P(alive), expectations. The members say s(x) and their paper: BG/NBD tosses after each repeat
-transaction (s = x), MBG/NBD after the first one too (s = x + 1).
-Not here: the integral behind the expectations (alive_expectation.py), the search (maximum_likelihood.py).
+Belongs here: what the two share once the number of tosses that a customer is known to have survived, s, is given. The
+members say s(x) and their paper: BG/NBD tosses after each repeat transaction (s = x), MBG/NBD after the first one too
+(s = x + 1).
+Not here: sums over a base (geometric_dropout_likelihood.py), the integral behind the expectations (alive_expectation.py),
+the search (maximum_likelihood.py).
 
 A customer alive at T survived all s tosses; one who is dead dropped out at the last of them, at t_x, which needs s > 0:
 
     L = Gamma(r+x)/Gamma(r) alpha^r [ B(a, b+s)/B(a, b) (alpha+T)^-(r+x)
                                       + 1{s>0} B(a+1, b+s-1)/B(a, b) (alpha+t_x)^-(r+x) ]
+
+Who is alive at T has rate ~ gamma(R, A) and dropout probability p ~ beta(a, B), R = r+x, A = alpha+T, B = b+s. Of its N
+would-be transactions in a time t, negative binomial with shape R and success t / (A+t), those up to the dropout happen:
+
+    P(X = m) = P(N = m) E[(1-p)^m] + 1{m>0} P(N >= m) E[p (1-p)^(m-1)]
+    E[X]     = E[(1 - (1 + p t/A)^-R) / p]
+    DERT     = E[(R/A) int_0^inf e^(-delta t) (1 + p t/A)^-(R+1) dt] = R E[S(R+1, delta A/p) / p]
+
+with S the scaled exponential integral (exponential_integral.py) and the last two means over p (beta_rule.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
+from numpy.typing import ArrayLike, NDArray
 from scipy.special import expit
 
-from cvm_pipeline.domain.lifetime_value.alive_expectation import expected_while_alive
+from cvm_pipeline.domain.lifetime_value import alive_expectation, negative_binomial
+from cvm_pipeline.domain.lifetime_value.beta_rule import mean_per_dropout
+from cvm_pipeline.domain.lifetime_value.exponential_integral import scaled_exponential_integral
+from cvm_pipeline.domain.lifetime_value.gamma_functions import log_beta_ratio
+from cvm_pipeline.domain.lifetime_value.geometric_dropout_likelihood import BaseLikelihood
 from cvm_pipeline.domain.lifetime_value.maximum_likelihood import maximise
-from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, PurchaseHistories, dot
+from cvm_pipeline.domain.lifetime_value.protocol import (
+    Fit,
+    Floats,
+    Parameters,
+    PurchaseHistories,
+    TransactionModel,
+    dot,
+)
+from cvm_pipeline.domain.lifetime_value.rising_factorial import log_rising_factorial, psi_rise
 
 NAMES = ("r", "alpha", "a", "b")
 # With T scaled to a mean of 1. The first is the neighbourhood of most retail bases; the others: heavy dropout, hardly
@@ -31,19 +54,20 @@ _LOW, _HIGH = np.array([1e-4, 1e-7, 1e-4, 1e-4]), np.array([1e4, 1e7, 1e5, 1e5])
 _EXPLORED = 20_000
 # A mean dropout below one in a million transactions is none.
 _NO_DROPOUT = 1e-6
+# Probabilities held at once.
+_CHUNK = 200_000
+# A table over all numbers of transactions up to the largest is worth it below this.
+_DENSE = 2**20
 
 
 @dataclass(frozen=True)
-class GeometricDropout:
-    """One member of the family; satisfies `TransactionModel`. Parameters by the papers' letters: r, alpha, a, b."""
+class GeometricDropout(TransactionModel):
+    """One member of the family. Parameters by the papers' letters: r, alpha, a, b."""
 
     name: str
     first_toss: int
     knows_p_alive: bool
     parameter_names: tuple[str, ...] = NAMES
-
-    def _tosses(self, x: Floats) -> Floats:
-        return x + self.first_toss
 
     def fit(self, histories: PurchaseHistories) -> Fit:
         """Maximum likelihood; alpha and the log-likelihood are in the histories' own unit."""
@@ -52,11 +76,12 @@ class GeometricDropout:
         mean_T = dot(grouped.T, grouped.count) / customers if customers else 0.0
         if mean_T <= 0:
             return Fit.impossible(customers, "nobody was observed for any time", grouped.time_unit_days)
-        likelihood = _Likelihood(grouped, self._tosses(grouped.frequency))
+        if grouped.frequency[-1] == 0:
+            return Fit.impossible(customers, "nobody bought again", grouped.time_unit_days)
+        likelihood = BaseLikelihood(grouped, self.first_toss)
         explore = None
         if grouped.T.size > _EXPLORED:
-            thin = grouped.thinned(_EXPLORED)
-            explore = _Likelihood(thin, self._tosses(thin.frequency))
+            explore = BaseLikelihood(grouped.thinned(_EXPLORED), self.first_toss)
         unit = np.array([1.0, mean_T, 1.0, 1.0])
         starts = [np.array(start) * unit for start in _STARTS]
         found = maximise(NAMES, likelihood, customers, starts, _LOW * unit, _HIGH * unit, explore)
@@ -67,93 +92,135 @@ class GeometricDropout:
         why = f"no dropout is seen (mean {share:.0e} a transaction): everybody counts as alive"
         return replace(fit, note=f"{why}; {fit.note}" if fit.note else why)
 
-    def log_likelihood(self, parameters: Mapping[str, float], histories: PurchaseHistories) -> float:
-        """Sum over customers, undivided, in the histories' unit."""
-        likelihood = _Likelihood(histories, self._tosses(histories.frequency))
-        return likelihood(np.array([parameters[name] for name in NAMES]))[0]
-
-    def gradient(self, parameters: Mapping[str, float], histories: PurchaseHistories) -> Floats:
-        """d log-likelihood / d (r, alpha, a, b), shape (4,)."""
-        likelihood = _Likelihood(histories, self._tosses(histories.frequency))
-        return likelihood(np.array([parameters[name] for name in NAMES]))[1]
-
-    def p_alive(self, parameters: Mapping[str, float], x: Floats, t_x: Floats, T: Floats) -> Floats:
-        """P(alive at T | x, t_x, T), shape (n,): the first term of L over both; exactly 1 where no coin was tossed."""
+    def log_likelihood_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
+        """log L of each row, shape (n,); a parameter may be an array (n,)."""
         r, alpha, a, b = (parameters[name] for name in NAMES)
-        return expit(-_log_odds_dead(r, alpha, a, b, x, t_x, T, self._tosses(x)))
+        bought = _by_count(lambda k: log_rising_factorial(r, k), x, r)
+        tossed = _by_count(lambda k: log_beta_ratio(a, b, k + self.first_toss), x, a, b)
+        alive = -r * np.log1p(T / alpha) - x * np.log(alpha + T)
+        dead = -r * np.log1p(t_x / alpha) - x * np.log(alpha + t_x) + self._log_last_toss(a, b, x)
+        result = bought + tossed + np.logaddexp(alive, dead)
+        if not self.first_toss:
+            return result
+        # One-time buyers: 1 less the chance to have stayed and bought again, which may be next to nothing.
+        again = b / (a + b) * -np.expm1(-r * np.log1p(T / alpha))
+        return np.where((x == 0) & (again < 0.5), np.log1p(-np.minimum(again, 0.5)), result)
 
-    def expected_transactions(
-        self, parameters: Mapping[str, float], horizon: Floats, x: Floats, t_x: Floats, T: Floats
-    ) -> Floats:
-        """E[transactions in (T, T+h] | x, t_x, T], shape (n, k); P(alive) is inside, never multiply by it again."""
+    def gradient_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
+        """d log L / d (r, alpha, a, b) of each row, shape (n, 4); a parameter may be an array (n,)."""
+        r, alpha, a, b = (parameters[name] for name in NAMES)
+        odds = self._log_odds_dead(parameters, x, t_x, T)
+        alive, dead = expit(-odds), expit(odds)
+        shorter = _by_count(lambda k: psi_rise(a + b, k + self.first_toss), x, a, b)
+        survived = _by_count(lambda k: psi_rise(b, k + self.first_toss), x, b)
+        by_r = _by_count(lambda k: psi_rise(r, k), x, r)
+        by_r = by_r - alive * np.log1p(T / alpha) - dead * np.log1p(t_x / alpha)
+        by_alpha = alive * (r * T / alpha - x) / (alpha + T) + dead * (r * t_x / alpha - x) / (alpha + t_x)
+        before_last = np.where(self._tosses(x) > 0, b + (self._tosses(x) - 1.0), 1.0)
+        return np.column_stack([by_r, by_alpha, dead / a - shorter, survived - shorter - dead / before_last])
+
+    def log_p_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
+        """log P(alive at T | x, t_x, T), shape (n,): the first term of L over both; exactly 0 where no coin was tossed."""
+        odds = self._log_odds_dead(parameters, x, t_x, T)
+        return 0.0 - (np.maximum(odds, 0.0) + np.log1p(np.exp(-np.abs(odds))))
+
+    def expected_while_alive(self, parameters: Parameters, horizon: Floats, x: Floats, T: Floats) -> Floats:
+        """E[transactions in (T, T + h] | alive at T, x, T] for each h of `horizon` (k,), shape (n, k).
+
+        Given the parameters as floats, each further row costs little: distinct (x, T) need not be looked for.
+        """
         r, alpha, a, b = (parameters[name] for name in NAMES)
         horizon = np.atleast_1d(np.asarray(horizon, dtype=np.float64))
-        result = np.empty((np.size(x), horizon.size))
-        order = np.lexsort((T, x))
-        changes = np.flatnonzero(np.diff(x[order])) + 1
-        for rows in np.split(order, changes):
-            if rows.size == 0:
-                continue
-            one = float(x[rows[0]])
-            distinct, where = np.unique(T[rows], return_inverse=True)
-            alive = expected_while_alive(
-                horizon, r + one, alpha + distinct, a, b + one + self.first_toss, least_A=alpha
-            )
-            result[rows] = alive[where]
-        result *= self.p_alive(parameters, x, t_x, T)[:, None]
+        if any(np.ndim(value) for value in (r, alpha, a, b)):
+            posterior = _of_rows(x, r + x, alpha + T, a, b + self._tosses(x))
+            return alive_expectation.expected_while_alive(horizon, *posterior)
+        counts, which = _distinct(x)
+        R, B = r + counts, b + self._tosses(counts)
+        return alive_expectation.expected_by_count(horizon, alpha + T, a, R, B, which)
+
+    def pmf_while_alive(self, parameters: Parameters, counts: Floats, horizon: float, x: Floats, T: Floats) -> Floats:
+        """P(exactly m transactions in (T, T + horizon] | alive at T, x, T) for each m of `counts` (m,), shape (n, m)."""
+        r, alpha, a, b = (parameters[name] for name in NAMES)
+        m = np.atleast_1d(np.asarray(counts, dtype=np.float64))
+        before = np.maximum(m - 1.0, 0.0)
+        posterior = _of_rows(x, r + x, alpha + T, a, b + self._tosses(x))
+        result = np.empty((x.size, m.size))
+        rows_at_once = max(1, _CHUNK // max(m.size, 1))
+        for start in range(0, x.size, rows_at_once):
+            rows = slice(start, start + rows_at_once)
+            R, A, own_a, B = (column[rows, None] for column in posterior)
+            exactly = negative_binomial.pmf(m, R, horizon, A)
+            at_least = negative_binomial.survival(m, R, horizon, A)
+            survived = np.exp(log_beta_ratio(own_a, B, m))
+            # E[p (1-p)^(m-1)]: the chance to survive all but the last toss, and to drop out at that.
+            dropped = np.exp(log_beta_ratio(own_a, B, before)) * (own_a / (own_a + (B + before)))
+            result[rows] = exactly * survived + np.where(m > 0, at_least * dropped, 0.0)
         return result
 
-    def unconditional_expectation(self, parameters: Mapping[str, float], t: Floats) -> Floats:
-        """E[X(t)] of a new customer: the conditional expectation right after the first transaction. Shape of `t`."""
-        new = np.zeros(1)
-        return self.expected_transactions(parameters, np.ravel(t), new, new, new).reshape(np.shape(t))
+    def residual_while_alive(self, parameters: Parameters, rate: float, x: Floats, T: Floats) -> Floats:
+        """DERT of who is alive at T, shape (n,). `rate`: continuous, per unit of time. Raises ValueError where rate <= 0."""
+        if not rate > 0:
+            raise ValueError(f"the discount rate must be above 0 over an infinite horizon, not {rate}")
+        r, alpha, a, b = (parameters[name] for name in NAMES)
+        R, discounted, own_a, B = _of_rows(x, r + x, rate * (alpha + T), a, b + self._tosses(x))
+
+        def bought(p: Floats, rows: NDArray[np.intp]) -> Floats:
+            shape = R[rows, None, None]
+            return shape * scaled_exponential_integral(shape + 1.0, discounted[rows, None, None] / p)
+
+        return mean_per_dropout(bought, 1, own_a, B, (R + 1.0) / discounted)[:, 0]
+
+    def simulate(
+        self, parameters: Parameters, T: Floats, horizon: float, rng: np.random.Generator
+    ) -> tuple[Floats, Floats, Floats]:
+        """One customer per T: x and t_x by T, and the transactions of the `horizon` after it; three arrays (n,)."""
+        r, alpha, a, b = (parameters[name] for name in NAMES)
+        T = np.asarray(T, dtype=np.float64)
+        rate, p = rng.gamma(r, 1.0 / np.asarray(alpha), T.size), rng.beta(a, b, T.size)
+        by_T, later = (rng.poisson(rate * span).astype(np.float64) for span in (T, horizon))
+        # Tosses up to the one that ends it are geometric; the float says "never" by infinity.
+        with np.errstate(divide="ignore"):
+            tosses = 1.0 + np.floor(rng.exponential(size=T.size) / -np.log1p(-p))
+        most = tosses - self.first_toss
+        x = np.minimum(by_T, most)
+        # The x-th of that many transactions, which are uniform over (0, T).
+        share = np.where(x > 0, rng.beta(np.maximum(x, 1.0), np.maximum(by_T - x, 0.0) + 1.0), 0.0)
+        return x, share * T, np.where(most > by_T, np.minimum(later, most - by_T), 0.0)
+
+    def _tosses(self, x: Floats) -> Floats:
+        return x + self.first_toss
+
+    def _log_last_toss(self, a: float, b: float, x: Floats) -> Floats:
+        """log [B(a+1, b+s-1) / B(a, b+s)] = log a - log(b+s-1), -inf where s = 0."""
+        s = self._tosses(x)
+        return np.where(s > 0, np.log(a) - np.log(np.where(s > 0, b + (s - 1.0), 1.0)), -np.inf)
+
+    def _log_odds_dead(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
+        """log of the second term of L over the first, -inf where s = 0."""
+        r, alpha, a, b = (parameters[name] for name in NAMES)
+        return self._log_last_toss(a, b, x) + (r + x) * np.log1p((T - t_x) / (alpha + t_x))
 
 
-def _log_odds_dead(r: float, alpha: float, a: float, b: float, x: Floats, t_x: Floats, T: Floats, s: Floats) -> Floats:
-    """log of the second term of L over the first, -inf where s = 0. B(a+1, b+s-1) / B(a, b+s) = a / (b+s-1)."""
-    tossed = s > 0
-    ratio = np.log(a) - np.log(np.where(tossed, b + s - 1.0, 1.0))
-    return np.where(tossed, ratio + (r + x) * np.log1p((T - t_x) / (alpha + t_x)), -np.inf)
+def _of_rows(x: Floats, *quantities: ArrayLike) -> list[Floats]:
+    """Each as a float64 array of the rows' shape."""
+    return [np.broadcast_to(np.asarray(q, dtype=np.float64), x.shape) for q in quantities]
 
 
-class _Likelihood:
-    """LL and its gradient at (r, alpha, a, b).
-
-    Ratios of gamma functions a whole number apart are finite products, Gamma(r+x)/Gamma(r) = r (r+1) ... (r+x-1) and
-    B(a, b+s)/B(a, b) = prod (b+i)/(a+b+i): summed once over i, they keep every digit where gammaln would cancel
-    (b = 1e5 in a base without dropout). For the same reason alpha^r (alpha+T)^-r is (1 + T/alpha)^-r.
-    """
-
-    def __init__(self, histories: PurchaseHistories, s: Floats) -> None:
-        self._x, self._s = histories.frequency, s
-        self._t_x, self._T, self._count = histories.recency, histories.T, histories.count
-        # Customers with more than i repeats, and with more than i tosses survived.
-        self._more_x, self._more_s = (_exceeding(column, histories.count) for column in (histories.frequency, s))
-        self._before_last = np.where(s > 0, s - 1.0, 0.0)
-
-    def __call__(self, point: Floats) -> tuple[float, Floats, Floats | None]:
-        r, alpha, a, b = map(float, point)
-        x, t_x, T, more_x, more_s = self._x, self._t_x, self._T, self._more_x, self._more_s
-        odds = _log_odds_dead(r, alpha, a, b, x, t_x, T, self._s)
-        dead = expit(odds) * self._count
-        alive = self._count - dead
-        since_T, since_t = np.log1p(T / alpha), np.log1p(t_x / alpha)
-        rates, survived = r + np.arange(more_x.size, dtype=np.float64), b + np.arange(more_s.size, dtype=np.float64)
-        by_row = np.logaddexp(0.0, odds) - (r + x) * since_T - x * np.log(alpha)
-        value = dot(self._count, by_row) + dot(more_x, np.log(rates)) - dot(more_s, np.log1p(a / survived))
-        slope = alive * (r * T / alpha - x) / (alpha + T) + dead * (r * t_x / alpha - x) / (alpha + t_x)
-        gradient = np.array(
-            [
-                dot(more_x, 1.0 / rates) - dot(alive, since_T) - dot(dead, since_t),
-                slope.sum(),
-                dead.sum() / a - dot(more_s, 1.0 / (a + survived)),
-                dot(more_s, a / (survived * (a + survived))) - dot(dead, 1.0 / (b + self._before_last)),
-            ]
-        )
-        return float(value), gradient, None
+def _by_count(f: Callable[[Floats], Floats], x: Floats, *parameters: float) -> Floats:
+    """f(x) of each row; evaluated once per number of transactions where the parameters are the same for all rows."""
+    if any(np.ndim(value) for value in parameters):
+        return f(x)
+    counts, which = _distinct(x)
+    return f(counts)[which]
 
 
-def _exceeding(whole: Floats, count: Floats) -> Floats:
-    """Customers whose value exceeds i, for i = 0..largest - 1."""
-    of = np.bincount(whole.astype(np.int64), weights=count)
-    return of[::-1].cumsum()[::-1][1:].astype(np.float64)
+def _distinct(x: Floats) -> tuple[Floats, NDArray[np.intp]]:
+    """The distinct numbers of transactions, and which of them each row has."""
+    whole = x.astype(np.intp)
+    most = int(np.max(whole, initial=0))
+    if most >= _DENSE:
+        counts, which = np.unique(whole, return_inverse=True)
+        return counts.astype(np.float64), which
+    occurs = np.zeros(most + 1, dtype=bool)
+    occurs[whole] = True
+    return np.flatnonzero(occurs).astype(np.float64), (np.cumsum(occurs) - 1)[whole]

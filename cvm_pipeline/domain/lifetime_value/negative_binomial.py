@@ -8,7 +8,8 @@ With rate ~ gamma(R, A) the transactions N of a time t are negative binomial, wi
 
 z is given as the pair (t, A), so that neither z nor 1 - z = A / (A + t) is rounded against 1. Differences of log-gammas
 lose five digits at n = 1e4; Loader (2000), "Fast and Accurate Computation of Binomial Probabilities", does not: with
-M = (R+n) z the mean number of successes in R + n trials and delta(y) = log Gamma(y+1) less Stirling's formula,
+M = (R+n) z the mean number of successes in R + n trials and delta(y) what Stirling's formula leaves of
+log Gamma(y+1),
 
     P(n) = sqrt(R / (2 pi n (R+n))) exp(delta(R+n) - delta(R) - delta(n) - D(R, R+n-M) - D(n, M)),
     D(y, m) = y log(y/m) + m - y.
@@ -18,14 +19,10 @@ from __future__ import annotations
 
 import numpy as np
 from numpy.typing import ArrayLike
-from scipy.special import betainc, betaincc, gammaln
+from scipy.special import betainc, betaincc
 
+from cvm_pipeline.domain.lifetime_value.gamma_functions import HALF_LOG_2PI, stirling_error
 from cvm_pipeline.domain.lifetime_value.protocol import Floats
-
-_HALF_LOG_2PI = 0.5 * np.log(2.0 * np.pi)
-# From here on the asymptotic series of delta is exact to 1e-16 with six terms.
-_ASYMPTOTIC = 16.0
-_STIRLING = (1 / 12, -1 / 360, 1 / 1260, -1 / 1680, 1 / 1188, -691 / 360_360)
 
 
 def log_pmf(n: ArrayLike, R: ArrayLike, t: ArrayLike, A: ArrayLike) -> Floats:
@@ -56,9 +53,9 @@ def _log_pmf_of_some(n: Floats, R: Floats, t: Floats, A: Floats) -> Floats:
     with np.errstate(divide="ignore"):
         # By how much the mean number of successes exceeds n, without subtracting the mean itself.
         excess = (R * t - n * A) / (A + t)
-        corrections = _stirling_error(trials) - _stirling_error(R) - _stirling_error(n)
+        corrections = stirling_error(trials) - stirling_error(R) - stirling_error(n)
         distance = _deviance(R, trials * (A / (A + t)), -excess) + _deviance(n, trials * (t / (A + t)), excess)
-    return corrections - distance + 0.5 * np.log(R / (n * trials)) - _HALF_LOG_2PI
+    return corrections - distance + 0.5 * np.log(R / (n * trials)) - HALF_LOG_2PI
 
 
 def _deviance(y: Floats, mean: Floats, excess: Floats) -> Floats:
@@ -66,18 +63,3 @@ def _deviance(y: Floats, mean: Floats, excess: Floats) -> Floats:
     share = excess / y
     near = np.abs(share) < 0.5
     return np.where(near, excess - y * np.log1p(np.where(near, share, 0.0)), excess - y * np.log(mean / y))
-
-
-def _stirling_error(y: Floats) -> Floats:
-    """log Gamma(y+1) - (y + 1/2) log y + y - log(2 pi) / 2."""
-    large = y > _ASYMPTOTIC
-    inverse = 1.0 / np.where(large, y, _ASYMPTOTIC)
-    square = inverse * inverse
-    result = np.zeros_like(y)
-    for coefficient in reversed(_STIRLING):
-        result = result * square + coefficient
-    result *= inverse
-    small = ~large
-    of = y[small]
-    result[small] = gammaln(of + 1.0) - (of + 0.5) * np.log(of) + of - _HALF_LOG_2PI
-    return result

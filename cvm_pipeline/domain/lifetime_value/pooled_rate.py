@@ -8,7 +8,7 @@ With x repeat transactions in T, base rate rho and one transaction's worth of pr
     own rate    lambda = (1 + x) / (1/rho + T)
     retention   R = (customers with a repeat + 1/2) / (customers + 1)
     P(alive)    = R L / (R L + 1 - R),   L = ((1/rho + t_x) / (1/rho + T))^(1 + x)
-    E[Y(h)]     = lambda x h x P(alive)
+    E[Y(h)]     = lambda h while alive
 
 rho = (repeat transactions + 1/2) / (time of customers with a repeat + one year): the rate of those who stay, since R
 already counts who does not (over everybody's time the one-time buyers would count twice). This is the posterior of a customer who stays after
@@ -18,19 +18,18 @@ observed retention right after a purchase, falls with silence, and reaches 0; it
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 
 import numpy as np
 
-from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, PurchaseHistories, dot
+from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, Forecaster, Parameters, PurchaseHistories, dot
 
 _YEAR_DAYS = 365.25
 
 
 @dataclass(frozen=True)
-class PooledRate:
-    """Satisfies `Forecaster`. Parameters: `rate` (rho, per unit of time) and `retention` (R)."""
+class PooledRate(Forecaster):
+    """Parameters: `rate` (rho, per unit of time) and `retention` (R)."""
 
     name: str = "pooled_rate"
     parameter_names: tuple[str, ...] = ("rate", "retention")
@@ -47,22 +46,17 @@ class PooledRate:
             time_unit_days=histories.time_unit_days,
         )  # fmt: skip
 
-    def p_alive(self, parameters: Mapping[str, float], x: Floats, t_x: Floats, T: Floats) -> Floats:
-        """P(alive at T), shape (n,): in [0, retention], never rising with silence."""
+    def log_p_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
+        """log P(alive at T), shape (n,): at most log retention, never rising with silence."""
         prior, retention = 1.0 / parameters["rate"], parameters["retention"]
-        silent = np.exp(-(1.0 + x) * np.log1p((T - t_x) / (prior + t_x)))
-        return retention * silent / (retention * silent + 1.0 - retention)
+        log_silent = -(1.0 + x) * np.log1p((T - t_x) / (prior + t_x))
+        log_odds = np.log(retention) - np.log1p(-retention) + log_silent
+        return np.minimum(log_odds, 0.0) - np.log1p(np.exp(-np.abs(log_odds)))
 
-    def expected_transactions(
-        self, parameters: Mapping[str, float], horizon: Floats, x: Floats, t_x: Floats, T: Floats
-    ) -> Floats:
-        """E[transactions in (T, T+h]], shape (n, k); P(alive) is inside, never multiply by it again."""
-        rate = (1.0 + x) / (1.0 / parameters["rate"] + T) * self.p_alive(parameters, x, t_x, T)
+    def expected_while_alive(self, parameters: Parameters, horizon: Floats, x: Floats, T: Floats) -> Floats:
+        """E[transactions in (T, T+h] | alive at T, x, T], shape (n, k): the own rate times h."""
+        rate = (1.0 + x) / (1.0 / parameters["rate"] + T)
         return rate[:, None] * np.atleast_1d(horizon)
-
-    def unconditional_expectation(self, parameters: Mapping[str, float], t: Floats) -> Floats:
-        """E[X(t)] of a new customer: rate x retention x t. Shape of `t`."""
-        return parameters["rate"] * parameters["retention"] * np.asarray(t, dtype=np.float64)
 
 
 POOLED_RATE = PooledRate()
