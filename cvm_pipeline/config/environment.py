@@ -18,6 +18,7 @@ from cvm_pipeline.config.paths import PACKAGE, demo_config
 
 if TYPE_CHECKING:
     from cvm_pipeline.config.project import Project
+    from cvm_pipeline.domain.lifetime_value.cuts import Plan
 
 CONFIG_NAME = "cvm.yml"
 CONFIG_VARIABLE = "CVM_CONFIG"
@@ -76,10 +77,13 @@ def config_variables(project: Project) -> dict[str, str]:
     return {} if project.file.is_relative_to(PACKAGE) else {CONFIG_VARIABLE: str(project.file)}
 
 
-def dbt_variables(project: Project, as_of: date, default_gap: float | None = None) -> dict[str, str]:
+def dbt_variables(
+    project: Project, as_of: date, plan: Plan | None = None, default_gap: float | None = None
+) -> dict[str, str]:
     """The variables that dbt and its models read by `env_var`, for one snapshot.
 
-    `default_gap` (days) stands in for `lifecycle.default_gap`.
+    `plan` names the slices of the base; without one there are none. `default_gap` (days) stands in for
+    `lifecycle.default_gap`.
     """
     gap = project.lifecycle.default_gap if default_gap is None else default_gap
     return {
@@ -88,6 +92,9 @@ def dbt_variables(project: Project, as_of: date, default_gap: float | None = Non
         "CVM_GAP_PRIOR": str(project.lifecycle.gap_prior),
         "CVM_DEFAULT_GAP": str(gap),
         "CVM_MARGIN_RATE": str(project.clv.margin_rate),
+        "CVM_SLICE_CUSTOMERS": str(project.clv.backtest_customers),
+        "CVM_SLICE_DATES": ",".join(day.isoformat() for day in plan.slice_dates) if plan else "",
+        **({"CVM_SLICE_WINDOW_DAYS": str(plan.step_days)} if plan else {}),
         "DBT_TARGET_PATH": str(project.home.dbt_target),
         "DBT_LOG_PATH": str(project.home.dbt_logs),
         "DBT_SEND_ANONYMOUS_USAGE_STATS": "false",

@@ -7,15 +7,15 @@ section 1). Snapshot dates reach the models by the environment: changed `--vars`
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import ExitStack
-from datetime import date
 from pathlib import Path
 from typing import Any
 
 from cvm_pipeline.config.environment import dbt_variables, variables
 from cvm_pipeline.config.paths import dbt_project_folder
 from cvm_pipeline.config.project import Project
+from cvm_pipeline.domain.lifetime_value.cuts import Plan
 from cvm_pipeline.warehouse.errors import WarehouseError
 
 _manifests: dict[Path, Any] = {}
@@ -33,14 +33,17 @@ def prepare_manifest(project: Project) -> Path:
     return path
 
 
-def build(project: Project, as_of: date, arguments: Sequence[str]) -> Any:
-    """Run `dbt build` for one snapshot and return dbt's own result. Unit tests and slow tests are the test suite's, not a run's."""
+def build(project: Project, plan: Plan, arguments: Sequence[str]) -> Any:
+    """Run `dbt build` for one snapshot and its slices, and return dbt's own result.
+
+    Unit tests and slow tests are the test suite's, not a run's.
+    """
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
     manifest = _manifest(project)
     try:
-        with _environment(project, as_of):
+        with _environment(dbt_variables(project, plan.as_of, plan), project):
             return dbtRunner(manifest=manifest).invoke(
                 ["build", "--quiet", "--exclude", "resource_type:unit_test", "tag:slow", *_where(), *arguments]
             )
@@ -63,7 +66,7 @@ def _parsed(project: Project, path: Path) -> None:
 
     path.parent.mkdir(parents=True, exist_ok=True)
     try:
-        with _environment(project, project.history_start):
+        with _environment(dbt_variables(project, project.history_start), project):
             parsed = dbtRunner().invoke(["parse", "--quiet", *_where()])
     finally:
         DuckDBConnectionManager.close_all_connections()
@@ -79,14 +82,14 @@ def _where() -> list[str]:
     return ["--project-dir", folder, "--profiles-dir", folder]
 
 
-def _environment(project: Project, as_of: date) -> ExitStack:
+def _environment(told: Mapping[str, str], project: Project) -> ExitStack:
     scratch = project.home.scratch
     scratch.mkdir(parents=True, exist_ok=True)
     stack = ExitStack()
     stack.enter_context(
         variables(
             {
-                **dbt_variables(project, as_of),
+                **told,
                 "CVM_MEMORY_LIMIT": project.engine.memory_limit,
                 "CVM_TEMP_DIR": str(scratch),
                 **({"CVM_THREADS": str(project.engine.threads)} if project.engine.threads else {}),

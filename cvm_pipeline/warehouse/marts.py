@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from cvm_pipeline.domain import lifecycle
 from cvm_pipeline.domain.lifetime_value.margin import MarginSums
+from cvm_pipeline.domain.lifetime_value.slices import COLUMNS
 from cvm_pipeline.domain.lifetime_value.value_model import BaseFacts
 from cvm_pipeline.domain.rfm import Counts
 from cvm_pipeline.warehouse.work import read_batches, read_table
@@ -24,10 +25,26 @@ _FITTED_ON = f"{_SNAPSHOT} and flag is null and transactions > 0"
 # Equal means must be equal floats, or ties would not share a score: a quotient of two whole numbers (rfm.mean_value).
 _MEAN_VALUE = "cast(cast(net_sales as decimal(28,4)) * 10000 as bigint) / (transactions * 10000)"
 
+# What fct_customer_slices holds beside the columns of the snapshot.
+_RECENT = (
+    "transactions_1w", "transactions_2w", "transactions_4w", "transactions_6w", "net_sales_1w", "net_sales_2w",
+    "net_sales_4w", "net_sales_6w", "last_value", "gap_sum_of_squares",
+)  # fmt: skip
+
 
 def data_through(con: duckdb.DuckDBPyConnection) -> date | None:
     """Day of the newest accepted order that stands."""
     rows = con.execute("select max(ordered_date) from clean.orders where void_date is null or void_date > ordered_date")
+    return rows.fetchall()[0][0]
+
+
+def first_sale(con: duckdb.DuckDBPyConnection, as_of: date) -> date | None:
+    """Day of the oldest sale to a known customer, up to a snapshot; None where there is none."""
+    rows = con.execute(
+        """select min(ordered_date) from clean.orders where ordered_date <= ? and customer_id is not null
+             and not is_return and (void_date is null or void_date > ordered_date)""",
+        [as_of],
+    )
     return rows.fetchall()[0][0]
 
 
@@ -67,9 +84,31 @@ def base_facts(con: duckdb.DuckDBPyConnection, as_of: date) -> BaseFacts:
     return BaseFacts(transactions, net_sales, revenue, covered, MarginSums(*(float(f"{v:.12g}") for v in moments)))
 
 
+def slice_rows(con: duckdb.DuckDBPyConnection) -> pa.Table:
+    """The sample at every slice of this run, flagged customers too, by slice_date and customer_id.
+
+    slice_date, customer_id, is_flagged, and the history and behaviour that models live on (slices.COLUMNS).
+    """
+    columns = ", ".join(f'"{name}"' for name in COLUMNS)
+    return read_table(
+        con,
+        f"""select slice_date, customer_id, flag is not null as is_flagged, {columns} from marts.fct_customer_slices
+            where is_sampled order by slice_date, customer_id""",
+    )
+
+
 def snapshot_batches(con: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[pa.RecordBatch]:
-    """Rows of fct_customer_snapshot of one snapshot, in no order."""
-    return read_batches(con, f"select * from {_SNAPSHOT}", params=[as_of])
+    """Rows of fct_customer_snapshot of one snapshot, in no order, with the recent behaviour of its own slice.
+
+    That is null for prospects, and for everybody where the run has no such slice.
+    """
+    recent = ", ".join(f"r.{name}" for name in _RECENT)
+    return read_batches(
+        con,
+        f"""select s.*, {recent} from (select * from {_SNAPSHOT}) s
+            left join marts.fct_customer_slices r on r.customer_id = s.customer_id and r.slice_date = s.as_of_date""",
+        params=[as_of],
+    )
 
 
 def scored_batches(con: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[pa.RecordBatch]:

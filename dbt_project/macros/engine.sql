@@ -40,3 +40,17 @@
 {% macro spark__whole_quotient(dividend, divisor) -%}
     cast({{ dividend }} as decimal(38, 0)) div cast({{ divisor }} as decimal(38, 0))
 {%- endmacro %}
+
+
+{# A text's own number in [0, 1), double: 48 bits of its md5, so that engines and years agree on it. #}
+{% macro hash_share(text) -%}
+    {{ return(adapter.dispatch("hash_share")(text)) }}
+{%- endmacro %}
+
+{% macro default__hash_share(text) -%}
+    cast(cast('0x' || substr(md5({{ text }}), 1, 12) as bigint) as double) / 281474976710656
+{%- endmacro %}
+
+{% macro spark__hash_share(text) -%}
+    cast(conv(substr(md5({{ text }}), 1, 12), 16, 10) as double) / 281474976710656
+{%- endmacro %}

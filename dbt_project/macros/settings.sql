@@ -27,3 +27,18 @@
 {% macro default_gap() -%}
     cast('{{ env_var("CVM_DEFAULT_GAP", "90") }}' as double)
 {%- endmacro %}
+
+{# The days at whose end the base is looked at, ISO dates in a list; none unless the environment names them. #}
+{% macro slice_dates() -%}
+    {{ return(env_var("CVM_SLICE_DATES", "").split(",") | map("trim") | select | list) }}
+{%- endmacro %}
+
+{# The unit in which recent behaviour is counted in slices, days. #}
+{% macro slice_window_days() -%}
+    cast('{{ env_var("CVM_SLICE_WINDOW_DAYS", "30") }}' as bigint)
+{%- endmacro %}
+
+{# About so many customers are looked at in slices before the snapshot. #}
+{% macro slice_customers() -%}
+    cast('{{ env_var("CVM_SLICE_CUSTOMERS", "100000") }}' as bigint)
+{%- endmacro %}

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 import datetime as dt
 import random
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from decimal import Decimal
 from functools import cache
@@ -14,6 +16,7 @@ from pathlib import Path
 
 import duckdb
 import pyarrow as pa
+import pytest
 from dbt.adapters.duckdb.connections import DuckDBConnectionManager
 from dbt.cli.main import dbtRunner, dbtRunnerResult
 from dbt.contracts.graph.manifest import Manifest
@@ -23,6 +26,7 @@ from cvm_pipeline.domain.returns import ORDER_PRODUCTS, ORDERS, RETURNS, allocat
 PROJECT = Path(__file__).parents[2] / "dbt_project"
 _WHERE = ("--project-dir", str(PROJECT), "--profiles-dir", str(PROJECT))
 START = dt.date(2021, 1, 1)
+Build = Callable[..., Path]
 
 _DDL = """
 create schema clean;
@@ -202,3 +206,32 @@ def run_dbt(*arguments: str) -> dbtRunnerResult:
         return dbtRunner(manifest=manifest).invoke([*arguments, *_WHERE, "--quiet"])
     finally:
         DuckDBConnectionManager.close_all_connections()
+
+
+@contextmanager
+def builds_facts(home: Path, told: Mapping[str, str]) -> Iterator[Build]:
+    """Gives build(history, as_of, **more) -> the work file, one for each history; variables are `told`, `more` stands in.
+
+    `more` names them in small letters and without CVM_.
+    """
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("DBT_TARGET_PATH", str(home / "target"))
+        environment.setenv("DBT_LOG_PATH", str(home / "logs"))
+
+        # Kept, or another history might get the id, and so the file, of one that is gone.
+        written: list[History] = []
+
+        def build(history: History, as_of: dt.date, **more: str) -> Path:
+            path = home / str(id(history)) / "work.duckdb"
+            if not path.exists():
+                write_clean(path, history)
+                written.append(history)
+            told_now = {**told, "CVM_WORK_DB": str(path), "CVM_AS_OF_DATE": as_of.isoformat()}
+            told_now |= {f"CVM_{name.upper()}": value for name, value in more.items()}
+            for name, value in told_now.items():
+                environment.setenv(name, value)
+            result = run_dbt("build", "--exclude", "test_type:unit")
+            assert result.success, [row.message for row in result.result or [] if str(row.status) in ("error", "fail")]
+            return path
+
+        yield build

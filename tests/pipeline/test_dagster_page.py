@@ -33,11 +33,12 @@ KEYS = {
         unmatched_returns""",
     "staging": "stg_customers stg_order_lines stg_orders stg_products stg_return_allocations stg_unmatched_returns",
     "intermediate": """int_cancelled_days int_current_customers int_customer_attributes int_customer_days int_customer_gaps
-        int_customer_revenue int_customer_rhythms int_customer_transactions int_customers int_order_lines int_orders
-        int_orders_undone int_products int_reactivations int_return_allocations int_snapshot_base int_standing_days
-        int_transactions int_unmatched_returns""",
-    "marts": """dim_customers dim_customers_as_of dim_products fct_customer_days fct_customer_snapshot fct_order_lines fct_orders
-        fct_return_allocations fct_snapshot_base fct_unmatched_returns""",
+        int_customer_revenue int_customer_rhythms int_customer_transactions int_customers int_money_events int_order_lines
+        int_orders int_orders_undone int_products int_reactivations int_return_allocations int_slice_dates int_slice_days
+        int_slice_flags int_slice_histories int_slice_revenue int_slice_sample int_slice_transactions int_snapshot_base
+        int_standing_days int_transactions int_unmatched_returns""",
+    "marts": """dim_customers dim_customers_as_of dim_products fct_customer_days fct_customer_slices fct_customer_snapshot
+        fct_order_lines fct_orders fct_return_allocations fct_snapshot_base fct_unmatched_returns""",
     "value": "clv_model_card customer_scores",
     "candidate": """clv_model_card customer customer_pii customer_value ingest_audit pareto_curve segment_membership
         segment_parameter segment_summary unmatched_return""",

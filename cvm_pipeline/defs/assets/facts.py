@@ -14,6 +14,8 @@ from cvm_pipeline.defs.assets.previews import previewed
 from cvm_pipeline.defs.dbt_runner import build, prepare_manifest
 from cvm_pipeline.defs.partitions import snapshots_of
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
+from cvm_pipeline.domain.lifetime_value.cuts import plan
+from cvm_pipeline.warehouse import marts
 from cvm_pipeline.warehouse.work import connect
 
 _LAYERS = {"staging": "marts", "intermediate": "marts", "marts": "marts"}
@@ -57,8 +59,11 @@ def fact_assets(project: Project) -> dg.AssetsDefinition:
             current_dbt_indirect_selection_env=None,
         )
         workshop.progress("building facts")
+        as_of = dt.date.fromisoformat(context.partition_key)
         with plain_failures(workshop.project.engine.retries, context.retry_number):
-            done = build(workshop.project, dt.date.fromisoformat(context.partition_key), selection)
+            with connect(workshop.project.home, workshop.engine) as con:
+                dates = plan(marts.first_sale(con, as_of), as_of, workshop.project.clv.horizon_days)
+            done = build(workshop.project, dates, selection)
         unnamed = []
         with connect(workshop.project.home, workshop.engine) as con:
             for result in done.result.results if done.result else ():

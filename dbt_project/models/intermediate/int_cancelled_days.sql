@@ -1,3 +1,5 @@
+{{ config(materialized='table') }}
+
 with orders as (
 
     select * from {{ ref('int_orders') }}
@@ -15,6 +17,7 @@ by_day as (
     select
         orders.customer_id,
         orders.ordered_date,
+        orders.void_date,
         cast(count(*) as bigint) as cancelled_orders
     from orders
     left join undone on orders.order_id = undone.order_id
@@ -23,7 +26,7 @@ by_day as (
         and not orders.is_anonymous
         and orders.void_date <= {{ as_of_date() }}
         and undone.order_id is null
-    group by orders.customer_id, orders.ordered_date
+    group by orders.customer_id, orders.ordered_date, orders.void_date
 
 )
 

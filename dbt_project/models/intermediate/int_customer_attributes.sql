@@ -4,23 +4,16 @@ with versions as (
 
 ),
 
--- An undated version stands only where no dated one was known: it may be newer than the snapshot.
 ranked as (
 
     select
         *,
         row_number() over (
             partition by customer_id
-            order by
-                case when version_date is null then 1 else 0 end,
-                version_date desc,
-                case when is_current then 0 else 1 end,
-                source_system
+            order by {{ last_known_first() }}
         ) as version_rank
     from versions
-    where
-        (version_date is null or version_date <= {{ as_of_date() }})
-        and (created_date is null or created_date <= {{ as_of_date() }})
+    where {{ is_known_version(as_of_date()) }}
 
 ),
 

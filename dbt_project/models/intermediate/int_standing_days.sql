@@ -6,7 +6,12 @@ with days as (
 
 cancelled as (
 
-    select * from {{ ref('int_cancelled_days') }}
+    select
+        customer_id,
+        ordered_date,
+        sum(cancelled_orders) as cancelled_orders
+    from {{ ref('int_cancelled_days') }}
+    group by customer_id, ordered_date
 
 ),
 

@@ -1,0 +1,178 @@
+"""The base as it was known at several days, in one run: each slice against a restatement, and against the snapshot of its day."""
+
+from __future__ import annotations
+
+import datetime as dt
+import hashlib
+from collections.abc import Iterator
+from dataclasses import replace
+from decimal import Decimal
+from pathlib import Path
+
+import duckdb
+import pytest
+from clean_fixture import START, Build, History, builds_facts, order, random_history, run_dbt
+from facts_restated import (
+    FIRST,
+    MARGIN_RATE,
+    SECOND,
+    Rows,
+    gaps_of,
+    is_sale,
+    read,
+    restated,
+    snapshot,
+    transactions,
+)
+
+from cvm_pipeline.warehouse import marts
+
+SLICES = (dt.date(2021, 7, 31), FIRST, dt.date(2023, 3, 31), SECOND)
+WINDOW = 45
+SHARED = ("flag", "transactions", "frequency", "recency", "T", "days_since_last", "net_sales", "repeat_sales",
+          "margin_total", "revenue_total", "cost_covered_revenue")  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build]:
+    told = {"MARGIN_RATE": str(MARGIN_RATE), "SLICE_DATES": ",".join(map(str, SLICES)), "SLICE_WINDOW_DAYS": str(WINDOW),
+            "SLICE_CUSTOMERS": "1000"}  # fmt: skip
+    with builds_facts(tmp_path_factory.mktemp("dbt"), {f"CVM_{name}": value for name, value in told.items()}) as build:
+        yield build
+
+
+@pytest.fixture(scope="module")
+def history() -> History:
+    return random_history()
+
+
+@pytest.fixture(scope="module")
+def work(build: Build, history: History) -> Path:
+    """Both snapshots of the random history, the earlier one built first."""
+    build(history, FIRST)
+    return build(history, SECOND)
+
+
+@pytest.fixture(scope="module")
+def sampled(build: Build, history: History) -> Path:
+    """The later snapshot with a sample of about 100 of its buyers, in a file of its own."""
+    return build(replace(history), SECOND, slice_customers="100")
+
+
+def slice_of(path: Path, day: dt.date) -> Rows:
+    rows = read(path, f"select * from marts.fct_customer_slices where slice_date = date '{day}'")
+    found = {row["customer_id"]: row for row in rows}
+    assert len(found) == len(rows)
+    return found
+
+
+def restated_slice(history: History, day: dt.date) -> Rows:
+    bought = transactions(history, day)
+    rows: Rows = {}
+    for customer, row in restated(history, day).items():
+        days = bought.get(customer)
+        if days:
+            recent = {
+                k: [net for on, net in days.items() if on > day - dt.timedelta(days=k * WINDOW)] for k in (1, 2, 4, 6)
+            }
+            rows[customer] = (
+                {"slice_date": day, "customer_id": customer, "is_sampled": True}
+                | {name: row[name] for name in SHARED}
+                | {f"transactions_{k}w": len(nets) for k, nets in recent.items()}
+                | {f"net_sales_{k}w": sum(nets, Decimal(0)) for k, nets in recent.items()}
+                | {"last_value": days[max(days)], "gap_sum_of_squares": sum(gap * gap for gap in gaps_of(days))}
+            )
+    return rows
+
+
+@pytest.mark.parametrize("day", SLICES)
+def test_a_slice_agrees_with_a_plain_restatement_of_its_day(work: Path, history: History, day: dt.date):
+    found = slice_of(work, day)
+    assert len(found) > 80
+    assert found == restated_slice(history, day)
+
+
+def test_a_slice_of_an_earlier_day_says_what_the_snapshot_of_that_day_said(work: Path, history: History):
+    then = {name: row for name, row in snapshot(work, FIRST).items() if row["transactions"]}
+    found = slice_of(work, FIRST)
+    assert found.keys() == then.keys()
+    assert all(found[name][column] == row[column] for name, row in then.items() for column in SHARED)
+    # Or the data would tell nothing: what was known by FIRST has to differ from what is known of those days since.
+    since = transactions(history, SECOND)
+    until = {name: {day: net for day, net in days.items() if day <= FIRST} for name, days in since.items()}
+    differ = [name for name, days in transactions(history, FIRST).items() if days != until.get(name)]
+    cancelled = [name for name in differ if len(transactions(history, FIRST)[name]) > len(until.get(name, {}))]
+    assert len(differ) > 15
+    assert len(cancelled) >= 4
+
+
+def test_flags_are_as_known_then_whose_orders_were_all_cancelled_later_is_there_and_no_date_makes_no_row(build: Build):
+    day, later = dt.date(2023, 5, 1), dt.date(2023, 8, 1)
+    orders = [order("kept", "staff", day, 10), order("void", "gone", day, 10, status="cancelled", void_date=later)]
+    customer = {"customer_id": "staff", "source_system": "default", "created_date": day}
+    versions = [customer | {"version_date": day, "flag": None, "is_current": False},
+                customer | {"version_date": later, "flag": "employee", "is_current": True}]  # fmt: skip
+    history = History(orders=orders, customers=versions)
+    path = build(history, later, slice_dates=f"{day},{later}")
+    seen = read(path, "select slice_date, customer_id, flag from marts.fct_customer_slices order by all")
+    assert [tuple(row.values()) for row in seen] == [
+        (day, "gone", None),
+        (day, "staff", None),
+        (later, "staff", "employee"),
+    ]
+    assert read(build(history, later, slice_dates=""), "select * from marts.fct_customer_slices") == []
+
+
+def test_earlier_slices_hold_a_lasting_sample_and_the_snapshots_own_holds_everybody(sampled: Path, history: History):
+    buyers = {name for name, days in transactions(history, SECOND).items() if days}
+
+    def is_sampled(name: str) -> bool:
+        return int(hashlib.md5(name.encode()).hexdigest()[:12], 16) / 2**48 * len(buyers) < 100
+
+    assert 80 < len(list(filter(is_sampled, buyers))) < 120
+    for day in SLICES[:-1]:
+        found, everybody = slice_of(sampled, day), restated_slice(history, day)
+        assert found == {name: row for name, row in everybody.items() if is_sampled(name)}
+    assert {name: row["is_sampled"] for name, row in slice_of(sampled, SECOND).items()} == {
+        name: is_sampled(name) for name in buyers
+    }
+
+
+def test_slices_that_were_tampered_with_fail_their_test(build: Build):
+    day = dt.date(2023, 5, 1)
+    history = History(orders=[order(name, name, day, 10) for name in ("anna", "bob", "carl", "dora")])
+    path = build(history, day, slice_dates=f"{day}")
+    with duckdb.connect(path) as con:
+        con.execute("update marts.fct_customer_slices set flag = 'test' where customer_id = 'anna'")
+        con.execute("delete from marts.fct_customer_slices where customer_id = 'bob'")
+        con.execute("delete from marts.fct_customer_snapshot where customer_id = 'carl'")
+    result = run_dbt("test", "--select", "fct_customer_slices", "--exclude", "test_type:unit")
+    failed = {row.node.test_metadata.name: row.failures for row in result.result if str(row.status) == "fail"}
+    assert failed == {"agrees_with_snapshot": 3}
+
+
+def test_python_reads_the_sample_in_order_and_scores_everybody_with_recent_behaviour(sampled: Path, history: History):
+    with duckdb.connect(sampled) as con:
+        rows = marts.slice_rows(con)
+        batches = list(marts.snapshot_batches(con, SECOND))
+        assert marts.first_sale(con, SECOND) == min(
+            row["ordered_date"] for row in history.orders if row["customer_id"] and is_sale(row)
+        )
+        assert marts.first_sale(con, START - dt.timedelta(days=1)) is None
+    keys = list(zip(rows["slice_date"].to_pylist(), rows["customer_id"].to_pylist(), strict=True))
+    expected = read(
+        sampled, "select slice_date, customer_id, flag from marts.fct_customer_slices where is_sampled order by all"
+    )
+    assert keys == [(row["slice_date"], row["customer_id"]) for row in expected]
+    assert rows["is_flagged"].to_pylist() == [row["flag"] is not None for row in expected]
+    scored = {row["customer_id"]: row for batch in batches for row in batch.to_pylist()}
+    recent = slice_of(sampled, SECOND)
+    assert scored.keys() == snapshot(sampled, SECOND).keys()
+    for name, row in scored.items():
+        if row["transactions"]:
+            facts = {
+                column: value for column, value in recent[name].items() if column not in ("slice_date", "is_sampled")
+            }
+            assert facts.items() <= row.items()
+        else:
+            assert row["last_value"] is None
