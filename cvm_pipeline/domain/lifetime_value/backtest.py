@@ -17,6 +17,7 @@ import numpy as np
 
 from cvm_pipeline.domain.lifetime_value import champion, metrics
 from cvm_pipeline.domain.lifetime_value.base_fit import BaseFit, SpendSample, fit_base
+from cvm_pipeline.domain.lifetime_value.champion import Forecasts, Verdict
 from cvm_pipeline.domain.lifetime_value.cuts import Plan, Window
 from cvm_pipeline.domain.lifetime_value.entrants import NAIVE, Entrant, Probability, expected, profile_of_distinct
 from cvm_pipeline.domain.lifetime_value.intervals import (
@@ -80,7 +81,7 @@ class Race:
     shape: str
     champion: str
     brier: Mapping[str, float]
-    verdict: champion.Verdict
+    verdict: Verdict
     correction: Correction
     total: TotalSpread
 
@@ -275,8 +276,8 @@ def _ended_by(slices: Slices, plan: Plan, cut: Cut, winner: str, unit_days: floa
     return ended
 
 
-def _forecasts(cuts: Sequence[Cut], name: str) -> champion.Forecasts:
-    return champion.Forecasts(
+def _forecasts(cuts: Sequence[Cut], name: str) -> Forecasts:
+    return Forecasts(
         np.concatenate([cut.predicted[name] for cut in cuts]),
         np.concatenate([cut.outcome.transactions for cut in cuts]),
         np.concatenate([cut.known.code for cut in cuts]),

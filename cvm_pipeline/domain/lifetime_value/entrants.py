@@ -19,15 +19,15 @@ from typing import Protocol
 
 import numpy as np
 
-from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, TransactionModel
+from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, Forecaster
 from cvm_pipeline.domain.lifetime_value.slices import Rows
 
 
 @dataclass(frozen=True)
 class Timing:
-    """A fitted transaction model, asked in days."""
+    """A fitted forecaster of transactions, asked in days."""
 
-    model: TransactionModel
+    model: Forecaster
     fit: Fit
 
     @property

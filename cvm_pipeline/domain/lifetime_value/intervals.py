@@ -85,7 +85,8 @@ def _adapted(known: Correction, latest: EndedWindow) -> tuple[float, float]:
 
 
 def _from_past(ended: Sequence[EndedWindow], targets: tuple[float, float]) -> Correction:
-    low, high = [], []
+    low: list[float] = []
+    high: list[float] = []
     for group in range(GROUPS):
         pit = np.concatenate([w.pit[group_of(w.predicted, thirds(w.predicted)) == group] for w in ended])
         weight = pit.size / (pit.size + _PRIOR)

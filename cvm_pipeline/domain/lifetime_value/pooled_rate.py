@@ -22,6 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cvm_pipeline.domain.lifetime_value import negative_binomial
 from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, Forecaster, Parameters, PurchaseHistories, dot
 
 _YEAR_DAYS = 365.25
@@ -57,6 +58,11 @@ class PooledRate(Forecaster):
         """E[transactions in (T, T+h] | alive at T, x, T], shape (n, k): the own rate times h."""
         rate = (1.0 + x) / (1.0 / parameters["rate"] + T)
         return rate[:, None] * np.atleast_1d(horizon)
+
+    def pmf_while_alive(self, parameters: Parameters, counts: Floats, horizon: float, x: Floats, T: Floats) -> Floats:
+        """P(exactly m transactions in (T, T + horizon] | alive at T, x, T) for each m of `counts` (m,), shape (n, m)."""
+        prior = 1.0 / parameters["rate"]
+        return negative_binomial.pmf(np.atleast_1d(counts), (1.0 + x)[:, None], horizon, (prior + T)[:, None])
 
 
 POOLED_RATE = PooledRate()

@@ -159,6 +159,10 @@ class Forecaster(ABC):
     def expected_while_alive(self, parameters: Parameters, horizon: Floats, x: Floats, T: Floats) -> Floats:
         """E[transactions in (T, T + h] | alive at T, x, T] for each h of `horizon` (k,), shape (n, k)."""
 
+    @abstractmethod
+    def pmf_while_alive(self, parameters: Parameters, counts: Floats, horizon: float, x: Floats, T: Floats) -> Floats:
+        """P(exactly m transactions in (T, T + horizon] | alive at T, x, T) for each m of `counts` (m,), shape (n, m)."""
+
     def p_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """P(alive at T | x, t_x, T), shape (n,)."""
         return np.exp(self.log_p_alive(parameters, x, t_x, T))
@@ -179,6 +183,18 @@ class Forecaster(ABC):
         new = np.zeros(1)
         return self.expected_transactions(parameters, np.ravel(t), new, new, new).reshape(t.shape)
 
+    def pmf(self, parameters: Parameters, counts: Floats, horizon: float, x: Floats, t_x: Floats, T: Floats) -> Floats:
+        """P(exactly m transactions in (T, T + horizon] | x, t_x, T), shape (n, m); P(alive) is inside."""
+        log_alive = self.log_p_alive(parameters, x, t_x, T)[:, None]
+        counts = np.asarray(counts, dtype=np.float64)
+        chance = np.exp(log_alive) * self.pmf_while_alive(parameters, counts, horizon, x, T)
+        return np.where(counts == 0, chance - np.expm1(log_alive), chance)
+
+    def unconditional_pmf(self, parameters: Parameters, counts: Floats, t: float) -> Floats:
+        """P(X(t) = m): a new customer's repeat transactions in the first t, shape (m,)."""
+        new = np.zeros(1)
+        return self.pmf(parameters, counts, t, new, new, new)[0]
+
 
 class TransactionModel(Forecaster):
     """A probability model of when customers buy, fitted by maximum likelihood."""
@@ -193,10 +209,6 @@ class TransactionModel(Forecaster):
     @abstractmethod
     def gradient_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """d log L / d parameter of each row, shape (n, parameters), in the order of `parameter_names`."""
-
-    @abstractmethod
-    def pmf_while_alive(self, parameters: Parameters, counts: Floats, horizon: float, x: Floats, T: Floats) -> Floats:
-        """P(exactly m transactions in (T, T + horizon] | alive at T, x, T) for each m of `counts` (m,), shape (n, m)."""
 
     @abstractmethod
     def residual_while_alive(self, parameters: Parameters, rate: float, x: Floats, T: Floats) -> Floats:
@@ -215,18 +227,6 @@ class TransactionModel(Forecaster):
         """Sum over customers of the log-likelihood of (x, t_x, T), undivided, in the histories' unit."""
         h = histories
         return dot(h.count, self.log_likelihood_rows(parameters, h.frequency, h.recency, h.T))
-
-    def pmf(self, parameters: Parameters, counts: Floats, horizon: float, x: Floats, t_x: Floats, T: Floats) -> Floats:
-        """P(exactly m transactions in (T, T + horizon] | x, t_x, T), shape (n, m); P(alive) is inside."""
-        log_alive = self.log_p_alive(parameters, x, t_x, T)[:, None]
-        counts = np.asarray(counts, dtype=np.float64)
-        chance = np.exp(log_alive) * self.pmf_while_alive(parameters, counts, horizon, x, T)
-        return np.where(counts == 0, chance - np.expm1(log_alive), chance)
-
-    def unconditional_pmf(self, parameters: Parameters, counts: Floats, t: float) -> Floats:
-        """P(X(t) = m): a new customer's repeat transactions in the first t, shape (m,)."""
-        new = np.zeros(1)
-        return self.pmf(parameters, counts, t, new, new, new)[0]
 
     def residual_transactions(self, parameters: Parameters, rate: float, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """DERT: discounted expected residual transactions over an infinite horizon, shape (n,); P(alive) is inside.

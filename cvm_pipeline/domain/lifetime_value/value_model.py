@@ -29,7 +29,7 @@ from cvm_pipeline.domain.lifetime_value.intervals import Correction, TotalSpread
 from cvm_pipeline.domain.lifetime_value.margin import MarginParameters, MarginSums
 from cvm_pipeline.domain.lifetime_value.pooled_rate import POOLED_RATE
 from cvm_pipeline.domain.lifetime_value.predictive import Predictive, tabulate
-from cvm_pipeline.domain.lifetime_value.protocol import Floats, PurchaseHistories
+from cvm_pipeline.domain.lifetime_value.protocol import Floats, PurchaseHistories, TransactionModel
 from cvm_pipeline.domain.lifetime_value.slices import HISTORY, Rows, Slices
 from cvm_pipeline.domain.lifetime_value.spend import Spend
 
@@ -162,13 +162,13 @@ def fit(
     `spend`: frequency, repeat_sales (net total over the repeat transactions), optionally customers; rows without a
     repeat are ignored. Empty tables are sound: everything falls back. Raises ValueError on impossible histories.
     """
-    columns = [to_floats(histories[name], np.nan) for name in (*HISTORY, "customers")]
-    population = PurchaseHistories.from_days(*columns, 1.0).grouped()
+    x, t_x, T, customers = (to_floats(histories[name], np.nan) for name in (*HISTORY, "customers"))
+    population = PurchaseHistories.from_days(x, t_x, T, customers, 1.0).grouped()
     frequency = to_floats(spend["frequency"], np.nan)
     count = to_floats(spend["customers"]) if "customers" in spend.column_names else np.ones_like(frequency)
-    sample = SpendSample(frequency, to_floats(spend["repeat_sales"]), count, base.mean_transaction)
+    repeat_spend = SpendSample(frequency, to_floats(spend["repeat_sales"]), count, base.mean_transaction)
     examples = examples_of(past.slices, past.plan.training_windows(past.plan.as_of)) if past else []
-    fitted = fit_base(population, sample, examples, settings.models, settings.time_unit_days)
+    fitted = fit_base(population, repeat_spend, examples, settings.models, settings.time_unit_days)
     margins = margin.fit(base.margin, settings.margin_rate, float(base.cost_covered_revenue), float(base.revenue_total))
     if not set(P_ALIVE_MODELS) & set(fitted.timings):
         return _fallback(population, fitted, margins, settings)
@@ -332,6 +332,8 @@ def infinite_horizon(model: ValueModel, rows: Rows) -> tuple[float, float]:
     x, _, T = rows.history
     pairs, where = distinct_pairs(x, T)
     timing = model.champion.timing
+    if not isinstance(timing.model, TransactionModel):
+        raise ValueError(f"{timing.model.name} has no infinite horizon")
     rate = np.log1p(model.settings.discount_rate_yearly) * timing.unit_days / DAYS_A_YEAR
     while_alive = timing.model.residual_while_alive(timing.fit.parameters, rate, pairs[0], pairs[1] / timing.unit_days)
     residual = model.champion.level(rows) * while_alive[where]
