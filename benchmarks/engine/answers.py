@@ -27,7 +27,7 @@ Reports = Mapping[str, Mapping[str, Any]]
 _WEEK = 7.0
 _SAME_FORMULA = 1e-8
 _SAME_SCORE = 1e-6
-_FLAT_MIB = 64.0
+_FLAT_MIB = 128.0
 
 
 @dataclass(frozen=True)

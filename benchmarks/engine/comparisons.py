@@ -130,7 +130,7 @@ COMPARISONS: tuple[Comparison, ...] = (
         answers.summaries_agree, {"ours, rows": 1024.0, "ours, grouped": 1024.0},
     ),
     Comparison(
-        "memory", "every output, fitted and scored in Arrow batches", RETAIL, BG_NBD, "customers", 10_000_000, 30_000,
+        "memory", "every output, fitted and scored in Arrow batches", RETAIL, BG_NBD, "customers", 10_000_000, 120_000,
         (
             Side("fit and score", OUTPUTS, "outputs"),
             Side("score alone", OUTPUTS, "scores"),

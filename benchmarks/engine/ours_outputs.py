@@ -1,7 +1,7 @@
 """Our side, every output of the engine: what `value_model` gives when a base is fitted and all of it is scored.
 
-Belongs here: memory, and how it grows. Not here: the race on earlier cuts, whose base is bounded by
-`clv.backtest_customers`; the works that peers do too (ours.py).
+Belongs here: memory, and how it grows. Not here: the works that peers do too (ours.py); the race on earlier cuts, whose
+base is bounded by `clv.backtest_customers`, and with it a champion that is no probability model.
 
     python -m benchmarks.engine.ours_outputs WORK --given JSON --report FILE
 """
@@ -19,6 +19,7 @@ from benchmarks.engine.ours import connect, customers
 from cvm_pipeline.domain.lifetime_value import value_model
 from cvm_pipeline.domain.lifetime_value.decimals import to_floats
 from cvm_pipeline.warehouse import marts
+from cvm_pipeline.warehouse.work import read_batches
 
 _AS_OF = dt.date(2024, 12, 31)
 _SAMPLED, _BUSIEST = 100_000, 9
@@ -77,7 +78,7 @@ def _scored(con: duckdb.DuckDBPyConnection, given: Given, model: value_model.Val
     rows, value = 0, 0.0
     try:
         with pq.ParquetWriter(target, value_model.SCORE_SCHEMA) as file:
-            for batch in marts.snapshot_batches(con, _AS_OF):
+            for batch in read_batches(con, "select * from marts.fct_customer_snapshot"):
                 scored = value_model.score(batch, model)
                 file.write_batch(scored)
                 rows += scored.num_rows
