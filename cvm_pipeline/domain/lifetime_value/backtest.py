@@ -19,7 +19,14 @@ from cvm_pipeline.domain.lifetime_value import champion, metrics
 from cvm_pipeline.domain.lifetime_value.base_fit import BaseFit, SpendSample, fit_base
 from cvm_pipeline.domain.lifetime_value.champion import Forecasts, Verdict
 from cvm_pipeline.domain.lifetime_value.cuts import Plan, Window
-from cvm_pipeline.domain.lifetime_value.entrants import NAIVE, Entrant, Probability, expected, profile_of_distinct
+from cvm_pipeline.domain.lifetime_value.entrants import (
+    NAIVE,
+    Entrant,
+    Naive,
+    Probability,
+    expected,
+    profile_of_distinct,
+)
 from cvm_pipeline.domain.lifetime_value.intervals import (
     Correction,
     EndedWindow,
@@ -91,23 +98,33 @@ class Race:
         return self.verdict.naive
 
 
-def race(slices: Slices, plan: Plan, models: Sequence[str], unit_days: float, select_by: str) -> Race | None:
+@dataclass(frozen=True)
+class Rules:
+    """What the race is run by: timing models by name, their unit, the measure that chooses, columns that are covariates."""
+
+    models: tuple[str, ...]
+    unit_days: float
+    select_by: str
+    covariates: tuple[str, ...] = ()
+
+
+def race(slices: Slices, plan: Plan, rules: Rules) -> Race | None:
     """Run it among the models that can be fitted at every cut; None without a cut, or where none can."""
     cuts = [
         cut
         for window in plan.cuts
-        if (cut := _fit_cut(slices, window, models, unit_days, plan.training_windows(window.start))) is not None
+        if (cut := _fit_cut(slices, window, rules, plan.training_windows(window.start))) is not None
     ]
-    everywhere = [name for name in models if all(name in cut.base.timings for cut in cuts)]
+    everywhere = [name for name in rules.models if all(name in cut.base.timings for cut in cuts)]
     if not cuts or not everywhere:
         return None
-    shape = _best_probability(cuts, everywhere, select_by)
+    shape = _best_probability(cuts, everywhere, rules.select_by)
     cuts = [_forecast(cut, shape, everywhere) for cut in cuts]
     shared = [name for name in cuts[0].predicted if all(name in cut.predicted for cut in cuts)]
     pooled = {name: scores(cuts, name) for name in shared}
     naive = {name: pooled[name] for name in NAIVE}
-    winner = champion.choose({n: s for n, s in pooled.items() if n not in NAIVE}, naive, select_by)
-    cuts = [_with_intervals(slices, plan, cut, winner, unit_days) for cut in cuts]
+    winner = champion.choose({n: s for n, s in pooled.items() if n not in NAIVE}, naive, rules.select_by)
+    cuts = [_with_intervals(slices, plan, cut, winner, rules) for cut in cuts]
     oldest_first = [EndedWindow(cut.raw[winner].pit, cut.value(winner)) for cut in reversed(cuts)]
     verdict = champion.judge(_forecasts(cuts, winner), {n: _forecasts(cuts, n) for n in NAIVE if n != winner})
     return Race(
@@ -152,24 +169,24 @@ def examples_of(slices: Slices, windows: Sequence[Window]) -> list[tuple[Rows, O
     return [(known.rows, slices.outcome(known, window)) for known, window in pairs if known is not None]
 
 
-def _fit_cut(
-    slices: Slices, window: Window, models: Sequence[str], unit_days: float, training: Sequence[Window] | None
-) -> Cut | None:
+def _fit_cut(slices: Slices, window: Window, rules: Rules, training: Sequence[Window] | None) -> Cut | None:
     """What was known at the window's start, fitted, and what the window brought; no trees where `training` is None."""
     known = slices.at(window.start)
     if known is None:
         return None
     rows = known.rows
-    examples = None if training is None else examples_of(slices, training)
     base = fit_base(
-        rows.histories(1.0), SpendSample.of(rows), examples, models,
-        unit_days,
-    )  # fmt: skip
+        rows.histories(1.0),
+        SpendSample.of(rows),
+        None if training is None else examples_of(slices, training),
+        rules.models,
+        rules.unit_days,
+        (rows, rules.covariates),
+    )
     if base.unfit:
         return None
-    return Cut(
-        window, known, slices.outcome(known, window), base, base.spend.expected(rows["frequency"], rows["repeat_sales"])
-    )
+    spend = base.spend.expected(rows["frequency"], rows["repeat_sales"])
+    return Cut(window, known, slices.outcome(known, window), base, spend)
 
 
 def _best_probability(cuts: Sequence[Cut], names: Sequence[str], select_by: str) -> str:
@@ -191,7 +208,11 @@ def _forecast(cut: Cut, shape: str, models: Sequence[str]) -> Cut:
     }
     level = {name: entrant.level(rows) for name, entrant in entrants.items()}
     profile = {name: profile_of_distinct(base, np.array([days]), x, T)[:, 0] for name, base in cut.base.timings.items()}
-    predicted = {name: level[name] * profile[entrant.timing.model.name] for name, entrant in entrants.items()}
+    # A naive forecast as it is: by way of its level, equal forecasts would differ in their last digit and not tie.
+    predicted = {
+        name: entrant.forecast(rows) if isinstance(entrant, Naive) else level[name] * profile[entrant.timing.model.name]
+        for name, entrant in entrants.items()
+    }
     chance, again = {}, {}
     for name in models:
         chance[name], again[name] = _chances(entrants[name], level[name], rows, days, cut.outcome.transactions)
@@ -217,7 +238,7 @@ def _pmf(entrant: Entrant, count: Floats, days: float, x: Floats, T: Floats) -> 
     return result
 
 
-def _with_intervals(slices: Slices, plan: Plan, cut: Cut, winner: str, unit_days: float) -> Cut:
+def _with_intervals(slices: Slices, plan: Plan, cut: Cut, winner: str, rules: Rules) -> Cut:
     tables: dict[str, Predictive] = {}
     raw = {}
     asked = [name for name in cut.entrants if name not in NAIVE or name == winner]
@@ -227,7 +248,7 @@ def _with_intervals(slices: Slices, plan: Plan, cut: Cut, winner: str, unit_days
         raw[name] = _interval(cut, entrant, table, Correction())
     entrant = cut.entrants[winner]
     table = tables[entrant.timing.model.name]
-    known_then = correct(_ended_by(slices, plan, cut, winner, unit_days))
+    known_then = correct(_ended_by(slices, plan, cut, winner, rules))
     rows = cut.known.rows
     x, _, T = rows.history
     scale = cut.base.spend.shapes(x, rows["repeat_sales"])[2]
@@ -256,7 +277,7 @@ def _interval(cut: Cut, entrant: Entrant, table: Predictive, correction: Correct
     )
 
 
-def _ended_by(slices: Slices, plan: Plan, cut: Cut, winner: str, unit_days: float) -> list[EndedWindow]:
+def _ended_by(slices: Slices, plan: Plan, cut: Cut, winner: str, rules: Rules) -> list[EndedWindow]:
     """Windows that had ended when the cut was made, oldest first: other cuts' if any had, else the training windows.
 
     A learner can't be trained so early; the probability model that carries it stands in.
@@ -265,7 +286,7 @@ def _ended_by(slices: Slices, plan: Plan, cut: Cut, winner: str, unit_days: floa
     windows = [w for w in plan.cuts if w.end <= cut.window.start] or list(plan.training_windows(cut.window.start))
     ended = []
     for window in sorted(windows, key=lambda w: w.start):
-        earlier = _fit_cut(slices, window, [timing], unit_days, None)
+        earlier = _fit_cut(slices, window, Rules((timing,), rules.unit_days, rules.select_by), None)
         if earlier is None or timing not in earlier.base.timings:
             continue
         entrant = Probability(earlier.base.timings[timing])

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from cvm_pipeline.domain.lifetime_value.covariate_entrant import Effects, WithEffects, fit_effects
 from cvm_pipeline.domain.lifetime_value.entrants import Entrant, Probability, Timing, naive_entrants
 from cvm_pipeline.domain.lifetime_value.gradient_boosting import Average, Boosted, Trees, train
 from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, PurchaseHistories
@@ -24,13 +25,14 @@ DEFAULT_MODELS = ("bg_nbd", "mbg_nbd", "nbd", "pareto_nbd")
 
 @dataclass(frozen=True)
 class BaseFit:
-    """`fits`: every timing model asked for, converged or not; `trees`: or why there are none; `unfit`: why no model of
-    lifetimes can be fitted to this base at all, else empty.
+    """`fits`: every timing model asked for, converged or not; `trees`: or why there are none; `effects`: models with
+    covariates, where columns are configured; `unfit`: why no model of lifetimes can be fitted to this base, else empty.
     """
 
     fits: Mapping[str, Fit]
     spend: Spend
     trees: Trees | str
+    effects: tuple[Effects, ...] = ()
     unfit: str = ""
 
     @property
@@ -47,6 +49,11 @@ class BaseFit:
         if isinstance(self.trees, Trees):
             boosted = Boosted(self.trees, timings[shape], days)
             found += [boosted, Average(boosted)]
+        for effects in self.effects:
+            base = effects.model.base.name
+            if base in timings and effects.fit.converged:
+                needs = tuple(encoding.column for encoding in effects.encodings)
+                found.append(WithEffects(effects, timings[base], days, needs))
         found += naive_entrants(rows, days, timings[shape])
         return {entrant.name: entrant for entrant in found}
 
@@ -77,9 +84,10 @@ def fit_base(
     examples: Sequence[tuple[Rows, Outcome]] | None,
     models: Sequence[str],
     unit_days: float,
+    described: tuple[Rows, Sequence[str]] | None = None,
 ) -> BaseFit:
     """Fit all of it. `histories` in days; `examples`: past rows and what followed, None for no trees; `unit_days`: the
-    models' unit.
+    models' unit; `described`: rows with their words, and the columns that are covariates.
     """
     why = unfit(histories)
     fits = {}
@@ -91,7 +99,9 @@ def fit_base(
         else:
             fits[name] = model.fit(histories.in_unit(unit))
     trees = why or (train(examples) if examples is not None else "no examples")
-    return BaseFit(fits, fit_spend(spend.frequency, spend.repeat_sales, spend.count, spend.base_mean), trees, why)
+    effects = () if why or described is None else fit_effects(*described, unit_days)
+    money = fit_spend(spend.frequency, spend.repeat_sales, spend.count, spend.base_mean)
+    return BaseFit(fits, money, trees, effects, why)
 
 
 def unfit(histories: PurchaseHistories) -> str:

@@ -17,6 +17,7 @@ from cvm_pipeline.domain.lifetime_value import gamma_gamma, margin, metrics
 from cvm_pipeline.domain.lifetime_value.backtest import Cut, Race, scores
 from cvm_pipeline.domain.lifetime_value.base_fit import BaseFit
 from cvm_pipeline.domain.lifetime_value.champion import P_ALIVE_RUNNING, PAliveChoice, published_choice
+from cvm_pipeline.domain.lifetime_value.covariate_entrant import card_rows
 from cvm_pipeline.domain.lifetime_value.drift import drift
 from cvm_pipeline.domain.lifetime_value.entrants import NAIVE
 from cvm_pipeline.domain.lifetime_value.gradient_boosting import AVERAGE, NAME, Trees
@@ -108,7 +109,8 @@ def model_card(model: ValueModel, before: pa.Table | None = None) -> pa.Table:
     card = Card()
     champion, gives_p_alive = model.champion.name, model.p_alive.model.name
     _add_fits(card, model.base, ALL)
-    known = [*model.base.fits, *(name for name in (NAME, AVERAGE) if _is_known(name, model))]
+    described = [effects.name for effects in model.base.effects]
+    known = [*model.base.fits, *described, *(name for name in (NAME, AVERAGE) if _is_known(name, model))]
     naive = list(NAIVE) if model.race else []
     for name in [*known, *naive, POOLED_RATE.name]:
         chosen = name == champion
@@ -145,6 +147,10 @@ def _pooled_fit(model: ValueModel) -> Fit:
 def _add_fits(card: Card, base: BaseFit, cut_date: str) -> None:
     for name, fit in base.fits.items():
         card.add_fit(name, transaction_model(name).parameter_names, fit, cut_date)
+    for effects in base.effects:
+        card.add_fit(effects.name, effects.parameter_names, effects.fit, cut_date)
+        for metric, (value, note) in card_rows(effects).items():
+            card.add(effects.name, metric, value, note, cut_date)
     card.add_fit(gamma_gamma.NAME, gamma_gamma.NAMES, base.spend.fit, cut_date)
     if isinstance(base.trees, Trees):
         card.add(NAME, "training_rows", base.trees.rows, cut_date=cut_date)

@@ -9,8 +9,8 @@ that came later: not even on a return or a cancellation after the window.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date
 
 import numpy as np
@@ -32,9 +32,13 @@ COLUMNS = (*HISTORY, *BEHAVIOUR)
 
 @dataclass(frozen=True, eq=False)
 class Rows:
-    """Customers at one date, durations in days, money in the project's currency: float64 arrays (n,) by column name."""
+    """Customers at one date: float64 arrays (n,) by column name, durations in days, money in the project's currency.
+
+    `words`: attributes as then known, arrays (n,) of strings or None, by column name.
+    """
 
     columns: Mapping[str, Floats]
+    words: Mapping[str, np.ndarray] = field(default_factory=dict)
 
     def __getitem__(self, name: str) -> Floats:
         return self.columns[name]
@@ -43,6 +47,10 @@ class Rows:
     def history(self) -> tuple[Floats, Floats, Floats]:
         """frequency x, recency t_x and T, in days."""
         return self["frequency"], self["recency"], self["T"]
+
+    def take(self, rows: np.ndarray) -> Rows:
+        """Some of them."""
+        return Rows(*({name: column[rows] for name, column in each.items()} for each in (self.columns, self.words)))
 
     @property
     def size(self) -> int:
@@ -65,7 +73,7 @@ class Known:
     def unflagged(self) -> Known:
         """Without the customers that are out of every fit."""
         kept = ~self.flagged
-        return Known(self.code[kept], Rows({n: c[kept] for n, c in self.rows.columns.items()}), self.flagged[kept])
+        return Known(self.code[kept], self.rows.take(kept), self.flagged[kept])
 
 
 @dataclass(frozen=True, eq=False)
@@ -85,22 +93,23 @@ class Slices:
     dates: Mapping[date, Known]
 
     @classmethod
-    def of(cls, table: pa.Table) -> Slices:
-        """From rows of slice_date, customer_id, is_flagged and COLUMNS, with or without others. Raises KeyError."""
+    def of(cls, table: pa.Table, covariates: Sequence[str] = ()) -> Slices:
+        """From rows of slice_date, customer_id, is_flagged, COLUMNS and the `covariates` (words). Raises KeyError."""
         table = table.combine_chunks()
         ids = pc.unique(table["customer_id"])
         ids = ids.take(pc.array_sort_indices(ids))
         code = pc.index_in(table["customer_id"], value_set=ids).to_numpy()
         day = np.asarray(table["slice_date"].cast(pa.date32()).cast(pa.int32()))
         flagged = np.asarray(table["is_flagged"].cast(pa.bool_()).to_numpy())
-        columns = {name: to_floats(table[name]) for name in COLUMNS}
+        every = Rows(
+            {name: to_floats(table[name]) for name in COLUMNS},
+            {name: table[name].cast(pa.string()).to_numpy(zero_copy_only=False) for name in covariates},
+        )
         dates = {}
         for one in np.unique(day):
             rows = np.flatnonzero(day == one)
             rows = rows[np.argsort(code[rows], kind="stable")]
-            dates[date.fromordinal(int(one) + _EPOCH)] = Known(
-                code[rows], Rows({name: column[rows] for name, column in columns.items()}), flagged[rows]
-            )
+            dates[date.fromordinal(int(one) + _EPOCH)] = Known(code[rows], every.take(rows), flagged[rows])
         return cls(ids, dates)
 
     def at(self, day: date) -> Known | None:

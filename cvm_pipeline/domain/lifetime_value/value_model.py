@@ -13,7 +13,7 @@ import numpy as np
 import pyarrow as pa
 
 from cvm_pipeline.domain.lifetime_value import margin
-from cvm_pipeline.domain.lifetime_value.backtest import Race, examples_of, race
+from cvm_pipeline.domain.lifetime_value.backtest import Race, Rules, examples_of, race
 from cvm_pipeline.domain.lifetime_value.base_fit import DEFAULT_MODELS, BaseFit, SpendSample, fit_base
 from cvm_pipeline.domain.lifetime_value.champion import P_ALIVE_MODELS, PAliveChoice, choose_p_alive
 from cvm_pipeline.domain.lifetime_value.cuts import Plan
@@ -62,6 +62,7 @@ class Settings:
     margin_rate: float = 1.0
     models: tuple[str, ...] = DEFAULT_MODELS
     select_by: str = "rmse"
+    covariates: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if not (np.isfinite(self.time_unit_days) and self.time_unit_days > 0):
@@ -168,7 +169,10 @@ def fit(
     count = to_floats(spend["customers"]) if "customers" in spend.column_names else np.ones_like(frequency)
     repeat_spend = SpendSample(frequency, to_floats(spend["repeat_sales"]), count, base.mean_transaction)
     examples = examples_of(past.slices, past.plan.training_windows(past.plan.as_of)) if past else []
-    fitted = fit_base(population, repeat_spend, examples, settings.models, settings.time_unit_days)
+    known = past.slices.at(past.plan.as_of) if past else None
+    sample = known.rows if known else None
+    described = (sample, settings.covariates) if sample else None
+    fitted = fit_base(population, repeat_spend, examples, settings.models, settings.time_unit_days, described)
     margins = margin.fit(base.margin, settings.margin_rate, float(base.cost_covered_revenue), float(base.revenue_total))
     if not set(P_ALIVE_MODELS) & set(fitted.timings):
         return _fallback(population, fitted, margins, settings)
@@ -176,8 +180,6 @@ def fit(
     choice = choose_p_alive(_briers(ran, fitted), past.p_alive if past else None)
     champion = _champion(ran, fitted, past)
     predictive = _tabulate(champion, fitted.spend, settings.horizon_days, population)
-    known = past.slices.at(past.plan.as_of) if past else None
-    sample = known.rows if known else None
     return ValueModel(
         settings, fitted, margins, champion, fitted.timings[choice.model], choice, predictive, ran,
         _thirds(champion, fitted.spend, sample, ran), sample,
@@ -199,7 +201,8 @@ def _fallback(
 def _run(past: Past | None, fitted: BaseFit, settings: Settings) -> Race | None:
     if past is None:
         return None
-    return race(past.slices, past.plan, list(fitted.timings), settings.time_unit_days, settings.select_by)
+    rules = Rules(tuple(fitted.timings), settings.time_unit_days, settings.select_by, settings.covariates)
+    return race(past.slices, past.plan, rules)
 
 
 def _briers(ran: Race | None, fitted: BaseFit) -> dict[str, float]:
@@ -242,7 +245,11 @@ def score(batch: pa.RecordBatch, model: ValueModel) -> pa.RecordBatch:
     history = {name: to_floats(column[name], np.nan)[bought] for name in HISTORY}
     if any(np.isnan(values).any() for values in history.values()):
         raise ValueError("a customer with transactions needs frequency, recency and T")
-    rows = Rows(history | {name: to_floats(column[name])[bought] for name in model.champion.needs})
+    words = set(model.champion.needs) & set(model.settings.covariates)
+    rows = Rows(
+        history | {name: to_floats(column[name])[bought] for name in model.champion.needs if name not in words},
+        {name: column[name].cast(pa.string()).to_numpy(zero_copy_only=False)[bought] for name in words},
+    )
     repeat_sales, margins, revenue = (
         to_floats(column[name])[bought] for name in ("repeat_sales", "margin_total", "revenue_total")
     )

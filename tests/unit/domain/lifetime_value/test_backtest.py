@@ -1,5 +1,6 @@
 """The race on a simulated base: nothing knows its future, the best wins, intervals hold, tables hold what was judged."""
 
+from dataclasses import replace
 from datetime import date
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from slice_builder import plan_table, simulated_days
 
 from cvm_pipeline.domain.lifetime_value import backtest, metrics
-from cvm_pipeline.domain.lifetime_value.backtest import Race, race
+from cvm_pipeline.domain.lifetime_value.backtest import Race, Rules, race
 from cvm_pipeline.domain.lifetime_value.backtest_table import SCHEMA, backtest_rows
 from cvm_pipeline.domain.lifetime_value.cuts import Plan, plan
 from cvm_pipeline.domain.lifetime_value.entrants import NAIVE
@@ -20,6 +21,7 @@ from cvm_pipeline.domain.lifetime_value.slices import Slices
 FIRST, AS_OF = date(2022, 1, 1), date(2023, 6, 30)
 MODELS = ("bg_nbd", "mbg_nbd")
 PLAN = plan(FIRST, AS_OF, 365)
+RULES = Rules(MODELS, 7.0, "rmse")
 FORECASTS = {*MODELS, NAME, AVERAGE, *NAIVE}
 
 
@@ -29,8 +31,7 @@ def days() -> pd.DataFrame:
 
 
 def run(days: pd.DataFrame, of: Plan = PLAN, **changes: Any) -> Race:
-    arguments: dict[str, Any] = {"models": MODELS, "unit_days": 7.0, "select_by": "rmse"} | changes
-    found = race(Slices.of(plan_table(days, of)), of, **arguments)
+    found = race(Slices.of(plan_table(days, of)), of, replace(RULES, **changes))
     assert found is not None
     return found
 
@@ -103,8 +104,6 @@ def test_intervals_hold_what_they_promise(ran) -> None:
 
 
 def test_a_shrunken_interval_is_called_unsound(ran) -> None:
-    from dataclasses import replace
-
     def shrunken(cut):
         sound = cut.corrected
         middle = (sound.value_low + sound.value_high) / 2.0
@@ -142,9 +141,9 @@ def test_rerunning_changes_no_digit_and_neither_does_the_order_of_rows(ran, days
 
 def test_nothing_races_without_a_cut_or_a_model(days) -> None:
     short = plan(AS_OF, AS_OF, 365)
-    assert race(Slices.of(plan_table(days, short)), short, MODELS, 7.0, "rmse") is None
+    assert race(Slices.of(plan_table(days, short)), short, RULES) is None
     once = days.groupby("customer_id", as_index=False).first()
-    assert race(Slices.of(plan_table(once, PLAN)), PLAN, MODELS, 7.0, "rmse") is None
+    assert race(Slices.of(plan_table(once, PLAN)), PLAN, RULES) is None
 
 
 def test_the_backtest_table_holds_every_model_cut_and_customer(ran, days) -> None:
