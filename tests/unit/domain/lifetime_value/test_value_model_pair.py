@@ -12,6 +12,7 @@ from cvm_pipeline.domain.lifetime_value import mbg_nbd
 from cvm_pipeline.domain.lifetime_value.decimals import to_floats, to_money
 from cvm_pipeline.domain.lifetime_value.discounting import discount_factors, period_ends
 from cvm_pipeline.domain.lifetime_value.margin import MarginSums
+from cvm_pipeline.domain.lifetime_value.model_card import model_card
 from cvm_pipeline.domain.lifetime_value.value_model import (
     SCORE_SCHEMA,
     BaseFacts,
@@ -69,11 +70,12 @@ def model_of(x, recency, T, sales, settings: Settings | None = None) -> ValueMod
 
 
 def rows_of(batch: pa.RecordBatch) -> dict[str, np.ndarray]:
-    return {name: to_floats(batch.column(name), np.nan) for name in batch.schema.names[1:-1]}
+    words = ("customer_id", "interval_basis", "clv_model")
+    return {name: to_floats(batch.column(name), np.nan) for name in batch.schema.names if name not in words}
 
 
 def card_of(model: ValueModel) -> dict[tuple[str, str], tuple[float | None, str | None]]:
-    rows = model.card().to_pylist()
+    rows = model_card(model).to_pylist()
     assert len({(row["model"], row["metric"]) for row in rows}) == len(rows)
     assert {row["cut_date"] for row in rows} == {"all"}
     for row in rows:
@@ -113,7 +115,7 @@ def test_scores_are_what_the_definition_says(cdnow_model, cdnow_batch, cdnow) ->
     assert scored.schema == SCORE_SCHEMA and scored.num_rows == 2357
     assert set(scored.column("clv_model").to_pylist()) == {"mbg_nbd"}
     found, h = rows_of(scored), cdnow.histories()
-    parameters = cdnow_model.timing_fit.parameters
+    parameters = cdnow_model.champion.timing.fit.parameters
     rows = h.frequency, h.recency, h.T
     assert found["p_alive"] == pytest.approx(mbg_nbd.MODEL.p_alive(parameters, *rows), rel=1e-12)
     path = mbg_nbd.MODEL.expected_transactions(parameters, period_ends(36, 7.0), *rows)
@@ -216,7 +218,7 @@ def test_every_base_gets_finite_numbers_and_a_card_that_says_why(name) -> None:
     for column in rows_of(scored).values():
         assert np.isfinite(column).all() and (column >= 0).all()
     assert (rows_of(scored)["p_alive"] <= 1).all()
-    assert set(scored.column("clv_model").to_pylist()) == {model.timing.name}
+    assert set(scored.column("clv_model").to_pylist()) == {model.champion.name}
 
 
 def test_a_base_that_spends_nothing_is_worth_nothing() -> None:
@@ -243,7 +245,7 @@ def test_a_single_giant_leaves_the_others_their_value(cdnow, cdnow_model, cdnow_
         for column, value in ((cdnow.frequency, 10_000), (cdnow.recency, 10_950), (cdnow.T, 10_957))
     ]
     model = model_of(*giant, np.r_[cdnow.repeat_sales, 1e9])
-    assert not model.fallback and model.timing_fit.converged
+    assert not model.fallback and model.p_alive.fit.converged
     before, after = (rows_of(score(cdnow_batch, m))["p_alive"] for m in (cdnow_model, model))
     assert np.abs(after - before).mean() < 0.05
     scored = rows_of(score(batch_of([10_000], [10_950], [10_957], [1e9]), model))
@@ -260,7 +262,26 @@ def test_grouped_and_ungrouped_populations_give_one_model(cdnow, cdnow_model) ->
     rows, counts = np.unique(np.c_[cdnow.frequency, cdnow.recency, cdnow.T], axis=0, return_counts=True)
     spend = spend_of(cdnow.frequency, cdnow.repeat_sales)
     base = BaseFacts(2357 + 2457.0, float(cdnow.repeat_sales.sum() + 30.0 * 2357))
-    assert fit(table_of(*rows.T, counts), spend, base, Settings()).fits == cdnow_model.fits
+    assert fit(table_of(*rows.T, counts), spend, base, Settings()).base.fits == cdnow_model.base.fits
+
+
+def test_intervals_lie_where_they_should_and_are_marked_as_the_models_word(cdnow_model, cdnow_batch) -> None:
+    scored = score(cdnow_batch, cdnow_model)
+    found = rows_of(scored)
+    assert set(scored.column("interval_basis").to_pylist()) == {"model"}
+    assert (found["clv_low"] <= found["clv_high"]).all() and (found["clv_low"] >= 0).all()
+    # The mean may lie above the 90 % quantile of who probably never comes back, never below the 10 % one by much.
+    assert (found["clv_low"] <= found["clv"]).all()
+    likely = found["p_alive"] > 0.5
+    assert (found["clv_high"][likely] >= found["clv"][likely]).mean() > 0.99
+    assert ((found["clv_low"] == 0) & (found["clv_high"] == 0)).any()
+    assert (found["clv_variance"] > 0).all()
+
+
+def test_a_negative_margin_turns_the_interval_round(cdnow) -> None:
+    model = model_of(cdnow.frequency, cdnow.recency, cdnow.T, cdnow.repeat_sales, Settings(margin_rate=-0.1))
+    found = rows_of(score(batch_of([8], [250], [260], [290.0]), model))
+    assert found["clv_low"][0] < found["clv"][0] < found["clv_high"][0] <= 0
 
 
 @pytest.mark.parametrize(
@@ -271,6 +292,7 @@ def test_grouped_and_ungrouped_populations_give_one_model(cdnow, cdnow_model) ->
         {"horizon_months": 1.5},
         {"discount_rate_yearly": -1.0},
         {"margin_rate": math.inf},
+        {"models": ("bg_nbd",)},
     ],
 )
 def test_settings_that_make_no_sense_are_refused(wrong) -> None:
