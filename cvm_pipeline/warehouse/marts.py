@@ -13,7 +13,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from cvm_pipeline.domain import lifecycle
+from cvm_pipeline.domain import lifecycle, segments
+from cvm_pipeline.domain.lifetime_value.intervals import TotalSpread
 from cvm_pipeline.domain.lifetime_value.margin import MarginSums
 from cvm_pipeline.domain.lifetime_value.slices import COLUMNS
 from cvm_pipeline.domain.lifetime_value.value_model import BaseFacts
@@ -170,11 +171,43 @@ def stage_base(con: duckdb.DuckDBPyConnection, as_of: date) -> lifecycle.BaseFac
     return lifecycle.BaseFacts(as_of, float(rhythm[0]), float(rhythm[1]), float(margins[0]), float(margins[1]))
 
 
+def summary_rows(con: duckdb.DuckDBPyConnection) -> pa.Table:
+    """What segment_summary is made of: the candidate's customers with the variance of each one's own future."""
+    columns = ", ".join(f"c.{name}" for name in segments.SUMMARY_COLUMNS)
+    return read_table(
+        con,
+        f"""select {columns}, s.{segments.VARIANCE} from candidate.customer_value c
+            join value.customer_scores s using (customer_id)""",
+    )
+
+
+def total_spread(con: duckdb.DuckDBPyConnection) -> TotalSpread:
+    """How far totals were off at past cuts, from value.clv_model_card; unknown where nothing was judged."""
+    rows = con.execute(
+        "select metric, value from value.clv_model_card where metric in ('total_spread', 'total_cuts') and cut_date = 'all'"
+    ).fetchall()
+    found = dict(rows)
+    return TotalSpread(float(found.get("total_spread") or 0.0), int(found.get("total_cuts") or 0))
+
+
+def repeats_by_day(con: duckdb.DuckDBPyConnection, as_of: date) -> pa.Table:
+    """ordered_date, repeats: repeat transactions of unflagged customers each day, by the orders that stood on it."""
+    return read_table(
+        con,
+        f"""select d.ordered_date, count(*) as repeats from marts.fct_customer_days d
+            join (select customer_id, first_order_date from {_FITTED_ON}) s using (customer_id)
+            where d.orders > 0 and d.ordered_date > s.first_order_date and d.ordered_date <= ?
+            group by d.ordered_date order by d.ordered_date""",
+        [as_of, as_of],
+    )
+
+
 def model_parameters(con: duckdb.DuckDBPyConnection, model: str) -> dict[str, float]:
     """Parameters of a model by the letter of its paper, and time_unit_days, from value.clv_model_card."""
     rows = con.execute(
         """select replace(metric, 'param_', ''), value from value.clv_model_card
-           where model = ? and (starts_with(metric, 'param_') or metric = 'time_unit_days') and value is not null""",
+           where model = ? and cut_date = 'all' and value is not null
+             and (starts_with(metric, 'param_') or metric = 'time_unit_days')""",
         [model],
     ).fetchall()
     return {name: float(value) for name, value in rows}
