@@ -24,7 +24,7 @@ def print_summary(project: Project, as_of: dt.date | None = None) -> None:
     words.output().print(
         f"{project.project}: {snapshot.customers:,} customers as of {snapshot.as_of_date},"
         f" expected value of the next {project.clv.horizon} months {snapshot.clv:,.0f} {project.currency}"
-        f" (model {snapshot.model})",
+        f" (champion {snapshot.champion}, p_alive by {snapshot.p_alive_model})",
         style="bold",
         markup=False,
         soft_wrap=True,
@@ -38,8 +38,8 @@ def print_summary(project: Project, as_of: dt.date | None = None) -> None:
                 row.segment, f"{row.customers:,}", f"{row.share:.1%}", f"{row.clv:,.0f}", f"{each:,.2f}", alive
             )
         words.output().print(shown)
-    if snapshot.model_note:
-        words.say(f"note: {snapshot.model}: {snapshot.model_note}", style="yellow")
+    for model, note in snapshot.notes.items():
+        words.say(f"note: {model}: {note}", style="yellow")
     words.output().print(f"Tables: {project.home.published_file}, schema cvm", soft_wrap=True)
 
 

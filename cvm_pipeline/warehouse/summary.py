@@ -38,8 +38,9 @@ class ToldSnapshot:
     publication_id: str
     customers: int
     clv: Decimal
-    model: str
-    model_note: str
+    champion: str
+    p_alive_model: str
+    notes: dict[str, str]
     segments: dict[str, list[SegmentRow]]
 
 
@@ -57,14 +58,16 @@ def told_snapshot(home: Home, as_of: date | None = None) -> ToldSnapshot | None:
         ).fetchall()[0]
         if not customers:
             return None
-        models = con.execute(
-            "select model from cvm.clv_model_card where as_of_date = ? and metric = 'gives_p_alive' and value = 1",
-            [as_of],
-        ).fetchall()
+        chosen = dict(
+            con.execute(
+                """select metric, model from cvm.clv_model_card
+                   where as_of_date = ? and cut_date = 'all' and metric in ('is_champion', 'gives_p_alive') and value = 1""",
+                [as_of],
+            ).fetchall()
+        )
         notes = con.execute(
-            """select note from cvm.clv_model_card c where as_of_date = ? and note is not null and metric in ('converged', 'fallback')
-               and model in (select model from cvm.clv_model_card g where g.as_of_date = c.as_of_date
-                             and g.metric = 'gives_p_alive' and g.value = 1)""",
+            """select distinct model, note from cvm.clv_model_card
+               where as_of_date = ? and cut_date = 'all' and metric in ('converged', 'fallback') and note is not null""",
             [as_of],
         ).fetchall()
         rows = con.execute(
@@ -80,8 +83,9 @@ def told_snapshot(home: Home, as_of: date | None = None) -> ToldSnapshot | None:
         publication_id,
         customers,
         clv,
-        models[0][0] if models else "none",
-        notes[0][0] if notes else "",
+        chosen.get("is_champion", "none"),
+        chosen.get("gives_p_alive", "none"),
+        {model: note for model, note in sorted(notes) if model in chosen.values()},
         segments,
     )
 

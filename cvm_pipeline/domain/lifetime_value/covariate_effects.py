@@ -20,7 +20,7 @@ from dataclasses import dataclass, replace
 from typing import cast
 
 import numpy as np
-from scipy.stats import chi2
+from scipy.special import chdtrc
 
 from cvm_pipeline.domain.lifetime_value.covariates import Covariates, Standardisation, grouped
 from cvm_pipeline.domain.lifetime_value.linked_likelihood import Link, LinkedLikelihood
@@ -139,7 +139,7 @@ class WithCovariates(TransactionModel):
         gain = (fit.log_likelihood or 0.0) - (without.log_likelihood or 0.0)
         statistic, freedom = max(0.0, 2.0 * gain), len(effects)
         fit = replace(fit, parameters={**fit.parameters, **gammas}, standard_errors=errors)
-        ratio = LikelihoodRatio(statistic, freedom, float(chi2.sf(statistic, freedom)))
+        ratio = LikelihoodRatio(statistic, freedom, float(chdtrc(freedom, statistic)))
         return _as_covariate_fit(fit, self.links, scale, without, ratio)
 
     def log_likelihood_rows(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from cvm_pipeline.domain.lifetime_value.protocol import Floats, PurchaseHistories, dot
 
 # Rows evaluated at once: the working arrays stay in a core's cache.
-_CHUNK = 8_192
+_CHUNK = 16_384
 # Longer grids than this (three thousand years of days) are no grid.
 _LONGEST_GRID = 2**20
 

@@ -52,7 +52,10 @@ def interval_metrics(race: Race, cuts: Sequence[Cut] | None = None) -> dict[str,
     }
     if cuts is None:
         found["coverage_total"] = _coverage_of_totals(race)
-        found["total_spread"] = (race.total.share, "standard deviation of the error of a total between cuts, as a share")
+        found["total_spread"] = (
+            race.total.share,
+            "standard deviation of the error of a total between cuts, as a share",
+        )
         found["total_cuts"] = (race.total.cuts, "windows without overlap that it rests on")
     return found
 

@@ -77,8 +77,8 @@ class Card:
             known = name in fit.standard_errors
             self.add(model, f"se_{name}", fit.standard_errors.get(name), "" if known else unfitted, cut_date)
         for name, (low, high) in fit.intervals.items():
-            self.add(model, f"low_{name}", low, cut_date=cut_date)
-            self.add(model, f"high_{name}", high, cut_date=cut_date)
+            self.add(model, f"low_{name}", low, fit.interval_method, cut_date)
+            self.add(model, f"high_{name}", high, fit.interval_method, cut_date)
         fitted = fit.log_likelihood is not None
         self.add(model, "log_likelihood", fit.log_likelihood, "" if fitted else unfitted, cut_date)
         self.add(model, "customers", fit.customers, cut_date=cut_date)
@@ -165,6 +165,11 @@ def _add_money(card: Card, model: ValueModel) -> None:
     spend = model.spend
     card.add(gamma_gamma.NAME, "param_base_mean", spend.base_mean, "mean value of all transactions")
     card.add_flags(gamma_gamma.NAME, champion=False, p_alive=False, fallback=spend.fallback, note=spend.note)
+    tested = spend.independence
+    if tested is not None:
+        for name in ("spearman", "kappa", "likelihood_ratio", "kappa_p_value", "effect", "effect_low", "effect_high"):
+            card.add(gamma_gamma.NAME, f"independence_{name}", getattr(tested, name), tested.note)
+        card.add(gamma_gamma.NAME, "independence_fails", float(tested.fails), tested.note)
     for name in ("rate", "tau2", "sigma2"):
         card.add(margin.NAME, f"param_{name}", getattr(model.margin, name))
     card.add(margin.NAME, "customers", model.margin.customers)

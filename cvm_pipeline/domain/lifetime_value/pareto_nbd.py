@@ -22,7 +22,6 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-from scipy.special import exprel
 
 from cvm_pipeline.domain.lifetime_value import negative_binomial
 from cvm_pipeline.domain.lifetime_value.counts_before_death import counts_before_death
@@ -91,9 +90,10 @@ class ParetoNBD(TransactionModel):
 
     def expected_while_alive(self, parameters: Parameters, horizon: Floats, x: Floats, T: Floats) -> Floats:
         R, A, s, B = _posterior(parameters, x, T)
-        lifetime = np.log1p(horizon / B[:, None])
-        # (1 - e^(-(s-1) L)) / (s-1) = L exprel(-(s-1) L): nothing happens at s = 1.
-        return (R * B / A)[:, None] * lifetime * exprel((1.0 - s)[:, None] * lifetime)
+        # With L = log(1 + t/B) this is (e^((1-s) L) - 1) / (1-s), or L at s = 1 itself: 1 - s is exact where it is small.
+        lifetime, less = np.log1p(horizon / B[:, None]), (1.0 - s)[:, None]
+        lived = np.where(less == 0, lifetime, np.expm1(less * lifetime) / np.where(less == 0, 1.0, less))
+        return (R * B / A)[:, None] * lived
 
     def pmf_while_alive(self, parameters: Parameters, counts: Floats, horizon: float, x: Floats, T: Floats) -> Floats:
         R, A, s, B = _posterior(parameters, x, T)

@@ -114,7 +114,7 @@ class Fit:
     """A fitted model: small, and all that scoring needs.
 
     `parameters` and `standard_errors` by the paper's letters (one that can't be had is absent); `intervals`: 95 %
-    intervals of the parameters (low, high), where they were asked for. `log_likelihood` is undivided, unscaled and in the
+    intervals of the parameters (low, high), where they were asked for, and `interval_method` how they were got. `log_likelihood` is undivided, unscaled and in the
     model's own unit. `gradient_norm`: largest |d log-likelihood / d log parameter| per customer. `log_covariance`:
     covariance matrix of the log parameters, in the order of `parameters`, where the likelihood curves in all of them.
     `note`: why it did not converge or what a reader should know, else empty.
@@ -130,6 +130,7 @@ class Fit:
     time_unit_days: float | None = None
     log_covariance: tuple[tuple[float, ...], ...] | None = None
     intervals: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    interval_method: str = ""
 
     @classmethod
     def impossible(cls, customers: float, note: str, time_unit_days: float | None = None) -> Fit:

@@ -7,7 +7,7 @@ in a row. Not here: any model's formulas, SQL, the race between models (backtest
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 import pyarrow as pa
@@ -27,9 +27,11 @@ from cvm_pipeline.domain.lifetime_value.discounting import (
 from cvm_pipeline.domain.lifetime_value.entrants import Entrant, Probability, Timing, distinct_pairs, expected
 from cvm_pipeline.domain.lifetime_value.intervals import Correction, TotalSpread, group_of, thirds
 from cvm_pipeline.domain.lifetime_value.margin import MarginParameters, MarginSums
+from cvm_pipeline.domain.lifetime_value.parameter_intervals import intervals
 from cvm_pipeline.domain.lifetime_value.pooled_rate import POOLED_RATE
 from cvm_pipeline.domain.lifetime_value.predictive import Predictive, tabulate
-from cvm_pipeline.domain.lifetime_value.protocol import Floats, PurchaseHistories, TransactionModel
+from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, PurchaseHistories, TransactionModel
+from cvm_pipeline.domain.lifetime_value.registry import transaction_model
 from cvm_pipeline.domain.lifetime_value.slices import HISTORY, Rows, Slices
 from cvm_pipeline.domain.lifetime_value.spend import Spend
 
@@ -184,6 +186,15 @@ def fit(
         settings, fitted, margins, champion, fitted.timings[choice.model], choice, predictive, ran,
         _thirds(champion, fitted.spend, sample, ran), sample,
     )  # fmt: skip
+
+
+def _with_intervals(name: str, fitted: Fit, population: PurchaseHistories) -> Fit:
+    if not fitted.converged or fitted.time_unit_days is None:
+        return fitted
+    found = intervals(transaction_model(name), fitted, population.in_unit(fitted.time_unit_days))
+    known = {parameter: (low, found.high[parameter]) for parameter, low in found.low.items()}
+    method = "; ".join(filter(None, [f"95 % by {found.method}", found.note]))
+    return replace(fitted, intervals=known, interval_method=method)
 
 
 def _fallback(
