@@ -83,10 +83,11 @@ def memory_mib(field: str) -> float | None:
     return next((int(line.split()[1]) / 1024.0 for line in lines if line.startswith(field + ":")), None)
 
 
-def arrays(path: Path, *names: str) -> list[np.ndarray]:
-    """Columns of an .npz as float64, t_x and T in weeks."""
+def arrays(path: Path, *names: str, unit_days: float = 7.0) -> list[np.ndarray]:
+    """Columns of an .npz as float64, t_x and T in units of so many days: weeks unless told otherwise."""
     with np.load(path) as file:
-        return [file[name] / 7.0 if name in ("t_x", "T") else file[name].astype(np.float64) for name in names]
+        found = {name: file[name].astype(np.float64) for name in names}
+    return [column / unit_days if name in ("t_x", "T") else column for name, column in found.items()]
 
 
 def whole(path: Path, name: str) -> np.ndarray:

@@ -136,8 +136,8 @@ def _orders(given: Given) -> str:
 
 
 def _days(path: Path, *names: str) -> list[Floats]:
-    return [column * UNIT_DAYS if name in ("t_x", "T") else column
-            for name, column in zip(names, arrays(path, *names), strict=True)]  # fmt: skip
+    # Never weeks times 7: whole days are what the engine groups by.
+    return arrays(path, *names, unit_days=1.0)
 
 
 def _fit(model: TransactionModel, x: Floats, t_x: Floats, T: Floats, count: Floats) -> Fit:
