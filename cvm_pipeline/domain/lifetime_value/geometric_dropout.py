@@ -3,8 +3,8 @@
 Belongs here: what the two share once the number of tosses that a customer is known to have survived, s, is given. The
 members say s(x) and their paper: BG/NBD tosses after each repeat transaction (s = x), MBG/NBD after the first one too
 (s = x + 1).
-Not here: sums over a base (geometric_dropout_likelihood.py), the integral behind the expectations (alive_expectation.py),
-the search (maximum_likelihood.py).
+Not here: sums over a base (geometric_dropout_likelihood.py), the integrals behind expectations (alive_expectation.py), the
+search (maximum_likelihood.py).
 
 A customer alive at T survived all s tosses; one who is dead dropped out at the last of them, at t_x, which needs s > 0:
 
@@ -18,7 +18,7 @@ would-be transactions in a time t, negative binomial with shape R and success t 
     E[X]     = E[(1 - (1 + p t/A)^-R) / p]
     DERT     = E[(R/A) int_0^inf e^(-delta t) (1 + p t/A)^-(R+1) dt] = R E[S(R+1, delta A/p) / p]
 
-with S the scaled exponential integral (exponential_integral.py) and the last two means over p (beta_rule.py).
+the last two in alive_expectation.py, with S its scaled exponential integral.
 """
 
 from __future__ import annotations
@@ -27,12 +27,11 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 from scipy.special import expit
 
-from cvm_pipeline.domain.lifetime_value import alive_expectation, negative_binomial
-from cvm_pipeline.domain.lifetime_value.beta_rule import mean_per_dropout
-from cvm_pipeline.domain.lifetime_value.exponential_integral import scaled_exponential_integral
+from cvm_pipeline.domain.lifetime_value import negative_binomial
+from cvm_pipeline.domain.lifetime_value.alive_expectation import Posterior
 from cvm_pipeline.domain.lifetime_value.gamma_functions import log_beta_ratio
 from cvm_pipeline.domain.lifetime_value.geometric_dropout_likelihood import BaseLikelihood
 from cvm_pipeline.domain.lifetime_value.maximum_likelihood import maximise
@@ -129,46 +128,37 @@ class GeometricDropout(TransactionModel):
 
         Given the parameters as floats, each further row costs little: distinct (x, T) need not be looked for.
         """
-        r, alpha, a, b = (parameters[name] for name in NAMES)
         horizon = np.atleast_1d(np.asarray(horizon, dtype=np.float64))
-        if any(np.ndim(value) for value in (r, alpha, a, b)):
-            posterior = _of_rows(x, r + x, alpha + T, a, b + self._tosses(x))
-            return alive_expectation.expected_while_alive(horizon, *posterior)
-        counts, which = _distinct(x)
-        R, B = r + counts, b + self._tosses(counts)
-        return alive_expectation.expected_by_count(horizon, alpha + T, a, R, B, which)
-
-    def pmf_while_alive(self, parameters: Parameters, counts: Floats, horizon: float, x: Floats, T: Floats) -> Floats:
-        """P(exactly m transactions in (T, T + horizon] | alive at T, x, T) for each m of `counts` (m,), shape (n, m)."""
-        r, alpha, a, b = (parameters[name] for name in NAMES)
-        m = np.atleast_1d(np.asarray(counts, dtype=np.float64))
-        before = np.maximum(m - 1.0, 0.0)
-        posterior = _of_rows(x, r + x, alpha + T, a, b + self._tosses(x))
-        result = np.empty((x.size, m.size))
-        rows_at_once = max(1, _CHUNK // max(m.size, 1))
-        for start in range(0, x.size, rows_at_once):
-            rows = slice(start, start + rows_at_once)
-            R, A, own_a, B = (column[rows, None] for column in posterior)
-            exactly = negative_binomial.pmf(m, R, horizon, A)
-            at_least = negative_binomial.survival(m, R, horizon, A)
-            survived = np.exp(log_beta_ratio(own_a, B, m))
-            # E[p (1-p)^(m-1)]: the chance to survive all but the last toss, and to drop out at that.
-            dropped = np.exp(log_beta_ratio(own_a, B, before)) * (own_a / (own_a + (B + before)))
-            result[rows] = exactly * survived + np.where(m > 0, at_least * dropped, 0.0)
-        return result
+        A = parameters["alpha"] + T
+        posterior, kind = self._posterior(parameters, x)
+        return posterior.expected(horizon, A) if kind is None else posterior.expected_by_kind(horizon, A, kind)
 
     def residual_while_alive(self, parameters: Parameters, rate: float, x: Floats, T: Floats) -> Floats:
         """DERT of who is alive at T, shape (n,). `rate`: continuous, per unit of time. Raises ValueError where rate <= 0."""
         if not rate > 0:
             raise ValueError(f"the discount rate must be above 0 over an infinite horizon, not {rate}")
-        r, alpha, a, b = (parameters[name] for name in NAMES)
-        R, discounted, own_a, B = _of_rows(x, r + x, rate * (alpha + T), a, b + self._tosses(x))
+        A = parameters["alpha"] + T
+        posterior, kind = self._posterior(parameters, x)
+        return posterior.discounted(rate, A) if kind is None else posterior.discounted_by_kind(rate, A, kind)
 
-        def bought(p: Floats, rows: NDArray[np.intp]) -> Floats:
-            shape = R[rows, None, None]
-            return shape * scaled_exponential_integral(shape + 1.0, discounted[rows, None, None] / p)
-
-        return mean_per_dropout(bought, 1, own_a, B, (R + 1.0) / discounted)[:, 0]
+    def pmf_while_alive(self, parameters: Parameters, counts: Floats, horizon: float, x: Floats, T: Floats) -> Floats:
+        """P(exactly m transactions in (T, T + horizon] | alive at T, x, T) for each m of `counts` (m,), shape (n, m)."""
+        m = np.atleast_1d(np.asarray(counts, dtype=np.float64))
+        posterior, kind = self._posterior(parameters, x)
+        kind = np.arange(x.size) if kind is None else kind
+        a, B = posterior.a[:, None], posterior.B[:, None]
+        before = np.maximum(m - 1.0, 0.0)
+        survived = np.exp(log_beta_ratio(a, B, m))
+        # E[p (1-p)^(m-1)]: the chance to survive all but the last toss, and to drop out at that.
+        dropped = np.where(m > 0, np.exp(log_beta_ratio(a, B, before)) * (a / (a + (B + before))), 0.0)
+        R, A = posterior.R[kind, None], (parameters["alpha"] + T)[:, None]
+        result = np.empty((x.size, m.size))
+        rows_at_once = max(1, _CHUNK // max(m.size, 1))
+        for start in range(0, x.size, rows_at_once):
+            rows = slice(start, start + rows_at_once)
+            exactly, at_least = _with_tails(m, R[rows], horizon, A[rows])
+            result[rows] = exactly * survived[kind[rows]] + at_least * dropped[kind[rows]]
+        return result
 
     def simulate(
         self, parameters: Parameters, T: Floats, horizon: float, rng: np.random.Generator
@@ -190,6 +180,16 @@ class GeometricDropout(TransactionModel):
     def _tosses(self, x: Floats) -> Floats:
         return x + self.first_toss
 
+    def _posterior(self, parameters: Parameters, x: Floats) -> tuple[Posterior, NDArray[np.intp] | None]:
+        """Of each number of transactions, and which one a row has; of each row, and None, where parameters differ by row."""
+        r, _, a, b = values = [parameters[name] for name in NAMES]
+        if any(np.ndim(value) for value in values):
+            counts, kind = x, None
+        else:
+            counts, kind = _distinct(x)
+        columns = (r + counts, a, b + self._tosses(counts))
+        return Posterior(*(np.broadcast_to(np.asarray(c, dtype=np.float64), counts.shape) for c in columns)), kind
+
     def _log_last_toss(self, a: float, b: float, x: Floats) -> Floats:
         """log [B(a+1, b+s-1) / B(a, b+s)] = log a - log(b+s-1), -inf where s = 0."""
         s = self._tosses(x)
@@ -201,9 +201,14 @@ class GeometricDropout(TransactionModel):
         return self._log_last_toss(a, b, x) + (r + x) * np.log1p((T - t_x) / (alpha + t_x))
 
 
-def _of_rows(x: Floats, *quantities: ArrayLike) -> list[Floats]:
-    """Each as a float64 array of the rows' shape."""
-    return [np.broadcast_to(np.asarray(q, dtype=np.float64), x.shape) for q in quantities]
+def _with_tails(m: Floats, R: Floats, t: float, A: Floats) -> tuple[Floats, Floats]:
+    """P(N = m) and P(N >= m) of the would-be transactions N, R and A (n, 1), shape (n, m)."""
+    exactly = negative_binomial.pmf(m, R, t, A)
+    if not (np.diff(m) == 1).all():
+        return exactly, negative_binomial.survival(m, R, t, A)
+    # Summed from the last one down, every term positive: an incomplete beta a row in place of one a count.
+    last = negative_binomial.survival(m[-1:], R, t, A)
+    return exactly, np.column_stack([exactly[:, :-1], last])[:, ::-1].cumsum(axis=1)[:, ::-1]
 
 
 def _by_count(f: Callable[[Floats], Floats], x: Floats, *parameters: float) -> Floats:

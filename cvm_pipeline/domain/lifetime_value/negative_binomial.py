@@ -40,12 +40,13 @@ def pmf(n: ArrayLike, R: ArrayLike, t: ArrayLike, A: ArrayLike) -> Floats:
 
 def survival(n: ArrayLike, R: ArrayLike, t: ArrayLike, A: ArrayLike) -> Floats:
     """P(N >= n), keeping its digits down to 1e-290; arguments as for `log_pmf`."""
-    n_, R_, t_, A_ = np.broadcast_arrays(*(np.asarray(v, dtype=np.float64) for v in (n, R, t, A)))
-    z, rest = t_ / (A_ + t_), A_ / (A_ + t_)
-    # Never 1 - z: the smaller of the two is passed on.
-    positive = np.maximum(n_, 1.0)
-    chance = np.where(z < 0.5, betainc(positive, R_, np.minimum(z, 0.5)), betaincc(R_, positive, np.minimum(rest, 0.5)))
-    return np.where(n_ > 0, chance, 1.0)
+    n_, R_, t_, A_ = np.broadcast_arrays(*(np.atleast_1d(np.asarray(v, dtype=np.float64)) for v in (n, R, t, A)))
+    result = np.ones(n_.shape)
+    # Never 1 - z: the smaller of z and 1 - z is passed on.
+    small, large = (n_ > 0) & (t_ < A_), (n_ > 0) & (t_ >= A_)
+    result[small] = betainc(n_[small], R_[small], t_[small] / (A_[small] + t_[small]))
+    result[large] = betaincc(R_[large], n_[large], A_[large] / (A_[large] + t_[large]))
+    return result.reshape(np.broadcast_shapes(*(np.shape(v) for v in (n, R, t, A))))
 
 
 def _log_pmf_of_some(n: Floats, R: Floats, t: Floats, A: Floats) -> Floats:

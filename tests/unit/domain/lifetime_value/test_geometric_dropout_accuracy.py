@@ -7,7 +7,7 @@ import pytest
 from geometric_dropout_exact import MODELS, Case, agreed, draw
 
 from cvm_pipeline.domain.lifetime_value import mbg_nbd
-from cvm_pipeline.domain.lifetime_value.alive_expectation import expected_by_count, expected_while_alive
+from cvm_pipeline.domain.lifetime_value.alive_expectation import Posterior
 from cvm_pipeline.domain.lifetime_value.beta_rule import mean_per_dropout
 from cvm_pipeline.domain.lifetime_value.gamma_functions import log_beta_ratio
 
@@ -55,8 +55,12 @@ def check_expectation(case: Case) -> None:
     alive, dead = exact.likelihood_parts(case)
     given_history = case.model.expected_transactions(case.parameters, horizon, x, t_x, T)[0, 0]
     assert_right(given_history, truth * alive / (alive + dead), case)
-    by_row = {name: np.array([value]) for name, value in case.parameters.items()}
-    assert_right(case.model.expected_while_alive(by_row, horizon, x, T)[0, 0], truth, case)
+    assert_right(case.model.expected_while_alive(by_row(case), horizon, x, T)[0, 0], truth, case)
+
+
+def by_row(case: Case) -> dict[str, np.ndarray]:
+    """The parameters as a model with covariates gives them: another way through the code."""
+    return {name: np.array([value]) for name, value in case.parameters.items()}
 
 
 def check_pmf(case: Case, counts: list[int]) -> None:
@@ -64,12 +68,16 @@ def check_pmf(case: Case, counts: list[int]) -> None:
     found = case.model.pmf_while_alive(case.parameters, np.array(counts, dtype=float), case.horizon, x, T)[0]
     for m, chance in zip(counts, found, strict=True):
         assert_right(chance, exact.pmf(case, m), (m, case))
+    # Counts without a gap take another way through the code.
+    row = case.model.pmf_while_alive(case.parameters, np.arange(counts[-1] + 1.0), case.horizon, x, T)[0]
+    assert row[counts] == pytest.approx(found, rel=TOLERANCE, abs=1e-290)
 
 
 def check_residual(case: Case, rate: float) -> mpmath.mpf:
     x, _, T = case.history
     truth = exact.residual(case, rate)
     assert_right(case.model.residual_while_alive(case.parameters, rate, x, T)[0], truth, (rate, case))
+    assert_right(case.model.residual_while_alive(by_row(case), rate, x, T)[0], truth, (rate, case))
     return truth
 
 
@@ -166,12 +174,13 @@ def test_polynomials_and_integrals_give_the_same_expectations() -> None:
     rng = np.random.default_rng(7)
     x, T = rng.integers(0, 40, 500).astype(float), rng.uniform(0, 80, 500)
     horizon = np.r_[0.0, 365.25 / 84 * np.arange(1, 37)]
-    R, A, B = 0.25 + x, 4.4 + T, 2.4 + x
+    each = Posterior(0.25 + x, np.full(500, 0.8), 2.4 + x)
     counts = np.arange(40.0)
-    polynomials = expected_by_count(horizon, A, 0.8, 0.25 + counts, 2.4 + counts, x.astype(int))
-    integrals = expected_while_alive(horizon, R, A, np.full(500, 0.8), B)
+    kinds, kind, A = Posterior(0.25 + counts, np.full(40, 0.8), 2.4 + counts), x.astype(int), 4.4 + T
+    polynomials = kinds.expected_by_kind(horizon, A, kind)
     assert (polynomials[:, 0] == 0).all()
-    assert polynomials == pytest.approx(integrals, rel=1e-14)
+    assert polynomials == pytest.approx(each.expected(horizon, A), rel=1e-14)
+    assert kinds.discounted_by_kind(0.01, A, kind) == pytest.approx(each.discounted(0.01, A), rel=1e-14)
 
 
 def test_mbg_nbd_expects_of_a_new_customer_what_hoppe_and_wagner_derive() -> None:

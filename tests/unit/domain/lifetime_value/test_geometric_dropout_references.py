@@ -106,6 +106,20 @@ def test_bg_nbd_tracks_the_published_cumulative_repeats(bg, cdnow) -> None:
         BG.unconditional_expectation(bg.parameters, np.maximum(week - births, 0.0)).sum() for week in range(20, 26)
     ]
     assert found == pytest.approx(published, rel=0.01)
+    weekly = [76.86531, 74.88843, 73.04554, 71.32166, 69.70412, 68.18213]
+    before = BG.unconditional_expectation(bg.parameters, np.maximum(19.0 - births, 0.0)).sum()
+    assert np.diff([before, *found]) == pytest.approx(weekly, rel=0.01)
+
+
+def test_bg_nbd_gives_the_published_probabilities_of_a_new_customer() -> None:
+    chance = BG.unconditional_pmf(ROUNDED, np.arange(11.0, 21.0), 30.0)
+    published = [
+        0.0019995214, 0.0015170236, 0.0011633150, 0.0009003148, 0.0007023638,
+        0.0005517902, 0.0004361913, 0.0003467171, 0.0002769613, 0.0002222260,
+    ]  # fmt: skip
+    assert chance == pytest.approx(published, abs=5.1e-11)
+    assert BG.unconditional_pmf(ROUNDED, one(0.0), 39.0)[0] == pytest.approx(0.5737864, abs=5.1e-8)
+    assert BG.unconditional_pmf(ROUNDED, one(10.0), 2.0)[0] == pytest.approx(1.07869e-07, abs=5.1e-13)
 
 
 def test_the_likelihood_survives_hardies_stability_case() -> None:
