@@ -103,6 +103,7 @@ def nodes_for(width: Floats, rise: Floats, fall: Floats) -> NDArray[np.intp]:
     """How many nodes a part of this width in u needs for 1e-13, where h rises to its peak and falls by so many nats."""
     # Found by trial against 200 nodes: a wide part brings the singularities nearer; a steep one is like a normal density,
     # whose nodes lie no more than 3/4 of a standard deviation apart.
-    wide, steep = 2.0 + 5.0 * width**0.75, 2.5 + 3.0 * (np.sqrt(rise) + np.sqrt(fall))
-    needed = (wide**1.5 + steep**1.5) ** (2.0 / 3.0)
-    return _NODES[np.searchsorted(_NODES, needed).clip(max=_NODES.size - 1)]
+    # (wide^1.5 + steep^1.5)^(2/3), without powers, which cost as much as a node does.
+    wide, steep = 2.0 + 5.0 * np.sqrt(width * np.sqrt(width)), 2.5 + 3.0 * (np.sqrt(rise) + np.sqrt(fall))
+    needed = wide * np.sqrt(wide) + steep * np.sqrt(steep)
+    return _NODES[np.searchsorted(_NODES**1.5, needed).clip(max=_NODES.size - 1)]

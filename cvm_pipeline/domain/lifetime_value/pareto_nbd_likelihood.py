@@ -21,7 +21,7 @@ import numpy as np
 from scipy.special import expit
 
 from cvm_pipeline.domain.lifetime_value.protocol import Floats, PurchaseHistories, dot
-from cvm_pipeline.domain.lifetime_value.silent_death import SilentDeath, silent_death
+from cvm_pipeline.domain.lifetime_value.silent_death import PAIRS, SilentDeath, silent_death
 
 # Rows at once: bounds memory.
 _CHUNK = 65_536
@@ -114,7 +114,7 @@ class Rows:
         r, alpha, s, beta, t_x, T = self.r, self.alpha, self.s, self.beta, self.t_x, self.T
         R, by_alpha, by_beta = r + self.x, alpha + t_x, beta + t_x
         alive, dead = expit(-self.death.log_odds), expit(self.death.log_odds)
-        mean, product = self.death.mean, self.death.product
+        mean, product = self.death.mean, dict(zip(PAIRS, self.death.product, strict=True))
         # E[1/(alpha+tau)], E[1/(alpha+tau)^2], from E[1 - share] and E[(1 - share)^2].
         near_a, near_b = (1.0 - mean[1]) / by_alpha, (1.0 - mean[3]) / by_beta
         square_a = (1.0 - 2.0 * mean[1] + product[1, 1]) / by_alpha**2
@@ -129,7 +129,6 @@ class Rows:
         # How the gradient given tau moves with the four features, and how the two averages differ.
         weight = (-1.0, R / by_alpha, -1.0, (s + 1.0) / by_beta)
         apart = [a - d for a, d in zip(self._if_alive(), self._if_dead(), strict=True)]
-        for i in range(4):
-            for j in range(i, 4):
-                spread = weight[i] * weight[j] * (product[i, j] - mean[i] * mean[j]) + alive * apart[i] * apart[j]
-                yield i, j, dead * spread + own.get((i, j), 0.0)
+        for i, j in PAIRS:
+            spread = weight[i] * weight[j] * (product[i, j] - mean[i] * mean[j]) + alive * apart[i] * apart[j]
+            yield i, j, dead * spread + own.get((i, j), 0.0)

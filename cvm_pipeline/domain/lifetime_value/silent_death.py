@@ -25,7 +25,10 @@ from cvm_pipeline.domain.lifetime_value.protocol import Floats
 
 # Rows at once: some twenty columns stay in the second-level cache.
 _CHUNK = 4_096
-_PAIRS = [(i, j) for i in range(4) for j in range(i, 4)]
+# The features of (alpha, beta), and pairs of them, where (beta, alpha) is what the integrand has.
+PAIRS = [(i, j) for i in range(4) for j in range(i, 4)]
+_SWAPPED = [2, 3, 0, 1]
+_SWAPPED_PAIRS = [PAIRS.index(tuple(sorted((_SWAPPED[i], _SWAPPED[j])))) for i, j in PAIRS]
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,7 +36,7 @@ class SilentDeath:
     """log J (n,), and moments of the time of death tau given that it fell in (t_x, T].
 
     The four features, in this order: log((alpha+tau)/(alpha+t_x)), (tau-t_x)/(alpha+tau), and the same two of beta.
-    `mean` (4, n), `product` (4, 4, n) = E[feature_i feature_j]; empty where they weren't asked for.
+    `mean` (4, n); `product` (10, n), E[feature_i feature_j] for each (i, j) of PAIRS; empty where they weren't asked for.
     """
 
     log_odds: Floats
@@ -55,21 +58,14 @@ def silent_death(
     sums = _integrals(integrand, reach, nodes_for(reach, rise, fall), moments)
     with np.errstate(divide="ignore"):
         log_odds = R * log_alpha + s * log_beta + np.log(integrand.density_at_0(s)) + np.log(reach * sums[0])
-    mean, product = np.empty((0, T.size)), np.empty((0, 0, T.size))
     if moments > 0:
         sums[1:] /= sums[0]
-        mean = _in_order(first, sums[1:5])
-    if moments > 1:
-        square = np.empty((4, 4, T.size))
-        for (i, j), column in zip(_PAIRS, sums[5:], strict=True):
-            square[i, j] = square[j, i] = column
-        product = _in_order(first, _in_order(first, square).swapaxes(0, 1))
-    return SilentDeath(log_odds, mean, product)
+    return SilentDeath(log_odds, _in_order(first, sums[1:5], _SWAPPED), _in_order(first, sums[5:], _SWAPPED_PAIRS))
 
 
-def _in_order(first: NDArray[np.bool_], features: Floats) -> Floats:
-    """From (m, M) to (alpha, beta)."""
-    return features if first.all() else np.where(first, features, features[[2, 3, 0, 1]])
+def _in_order(first: NDArray[np.bool_], features: Floats, swapped: list[int]) -> Floats:
+    """From (smaller, larger) to (alpha, beta)."""
+    return features if first.all() or not features.size else np.where(first, features, features[swapped])
 
 
 def _part_that_counts(integrand: DeathIntegrand, u_T: Floats, q_T: Floats) -> tuple[Floats, Floats, Floats]:
@@ -121,6 +117,6 @@ def _rule(integrand: DeathIntegrand, reach: Floats, nodes: int, moments: int) ->
             total[1 + i] += np.multiply(mass, feature, out=weighted[i])
         if moments == 1:
             continue
-        for k, (i, j) in enumerate(_PAIRS):
+        for k, (i, j) in enumerate(PAIRS):
             total[5 + k] += np.multiply(weighted[i], features[j], out=spare)
     return total
