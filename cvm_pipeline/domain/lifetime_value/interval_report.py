@@ -24,8 +24,8 @@ from cvm_pipeline.domain.lifetime_value.intervals import (
 LEAST_COVERAGE = 0.78
 PIT_SHARE = (0.75, 0.85)
 PIT_SHARE_OF_THIRD = (0.72, 0.88)
-# A corrected interval scores no worse than the uncorrected one if within what a change of levels moves by chance.
-_SCORE_SLACK = 0.01
+# Of the same intervals, the mean is summed in the same order: what is left of rounding.
+_ROUNDING = 1e-9
 
 
 def interval_metrics(race: Race, cuts: Sequence[Cut] | None = None) -> dict[str, tuple[float, str]]:
@@ -76,7 +76,7 @@ def _broken(covered: float, share: float, of_thirds: Sequence[float], score: flo
     for number, third in enumerate(of_thirds, 1):
         if np.isfinite(third) and not PIT_SHARE_OF_THIRD[0] <= third <= PIT_SHARE_OF_THIRD[1]:
             told.append(f"PIT share of third {number} is {third:.1%}")
-    if score > raw_score * (1.0 + _SCORE_SLACK):
+    if score > raw_score * (1.0 + _ROUNDING):
         told.append(f"interval score {score:.4g} is worse than the uncorrected {raw_score:.4g}")
     return "; ".join(told)
 

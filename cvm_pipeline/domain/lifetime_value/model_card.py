@@ -156,7 +156,7 @@ def _add_fits(card: Card, base: BaseFit, cut_date: str) -> None:
         card.add(NAME, "training_rows", base.trees.rows, cut_date=cut_date)
         card.add(NAME, "target_days", base.trees.days, cut_date=cut_date)
         for name in (NAME, AVERAGE):
-            card.add(name, "converged", 1.0, "trees are grown, not searched for", cut_date)
+            card.add(name, "converged", 1.0, cut_date=cut_date)
     else:
         card.add(NAME, "converged", 0.0, base.trees, cut_date)
 
