@@ -137,6 +137,7 @@ def poisoned_by_hand(shop, tmp_path_factory):
     before = place.fingerprint()
     for statement, _ in POISONS.values():
         place.work(statement)
+    place.work("update candidate.clv_model_card set value = 1, note = 'rmse is worse' where metric = 'gate_blocked'")
     outcome = place.run(MAY, select=FROM_THE_GATE_ON)
     return place, before, outcome
 
@@ -145,6 +146,14 @@ def test_a_candidate_poisoned_between_two_steps_is_blocked(poisoned_by_hand):
     place, before, outcome = poisoned_by_hand
     assert (outcome.exit_code, outcome.published) == (3, None)
     assert place.fingerprint() == before
+
+
+def test_a_champion_that_a_naive_forecast_beats_blocks(poisoned_by_hand):
+    place, _, _ = poisoned_by_hand
+    told = {c["expectation"]: c for c in place.cvm("gate", "explain", "--json").json["checks"]}
+    beaten = told["the_champion_is_no_worse_than_naive"]
+    assert not beaten["success"] and beaten["severity"] == "critical"
+    assert [row["note"] for row in beaten["failing_rows"]] == ["rmse is worse"]
 
 
 @pytest.mark.parametrize(

@@ -28,11 +28,13 @@ f_score, m_score, rfm_cell, rfm_segment, lifecycle_stage, previous_stage, stage_
 value_matrix, needs, behaviour_cluster, is_excluded, exclusion_reason, clv_model, publication_id"""
 PROMISED = {
     "customer_value", "customer_value_history", "customer", "customer_pii", "segment_membership", "segment_summary",
-    "segment_parameter", "pareto_curve", "clv_model_card", "unmatched_return", "data_dictionary", "data_quality_result",
+    "segment_parameter", "pareto_curve", "clv_model_card", "clv_backtest", "unmatched_return", "data_dictionary", "data_quality_result",
     "ingest_audit", "publication", "current_publication",
 }  # fmt: skip
 METRIC = re.compile(
-    r"param_\w+|se_\w+|log_likelihood|customers|time_unit_days|converged|gradient_norm|is_champion|gives_p_alive|fallback"
+    r"param_\w+|se_\w+|low_\w+|high_\w+|log_likelihood|customers|time_unit_days|converged|gradient_norm|is_champion|gives_p_alive"
+    r"|fallback|backtest_\w+|coverage_customer|coverage_total|pit_share|pit_share_third_[123]|interval_\w+|gate_\w+|total_\w+"
+    r"|independence_\w+|training_rows|target_days|p_alive_rival_running|residual_transactions_infinite|sales_infinite|drift_\w+"
 )
 
 
@@ -152,16 +154,49 @@ def test_the_dictionary_covers_every_column_and_says_what_the_database_says(shop
 
 def test_the_model_card_speaks_the_words_of_the_contract(shop):
     card = shop.table("clv_model_card", f"as_of_date = date '{MAY}'")
-    assert set(card["model"]) >= {"bg_nbd", "mbg_nbd", "gamma_gamma"}
+    models = {"bg_nbd", "mbg_nbd", "nbd", "pareto_nbd", "gamma_gamma", "gradient_boosting", "average", "carry_forward"}
+    assert set(card["model"]) >= models
     assert [metric for metric in card["metric"] if not METRIC.fullmatch(metric)] == []
-    value = {(model, metric): v for model, metric, v in zip(card["model"], card["metric"], card["value"], strict=True)}
+    rows = zip(card["model"], card["cut_date"], card["metric"], card["value"], strict=True)
+    value = {(model, metric): v for model, cut, metric, v in rows if cut == "all"}
     for model, letters in (("bg_nbd", "r alpha a b"), ("mbg_nbd", "r alpha a b"), ("gamma_gamma", "p q v")):
         assert {metric for of, metric in value if of == model} >= {f"param_{letter}" for letter in letters.split()}
-    assert value["mbg_nbd", "is_champion"] == value["mbg_nbd", "gives_p_alive"] == 1
+    chosen = {
+        metric: [m for (m, of), v in value.items() if of == metric and v == 1]
+        for metric in ("is_champion", "gives_p_alive")
+    }
+    assert len(chosen["is_champion"]) == 1 and chosen["gives_p_alive"][0] in ("mbg_nbd", "pareto_nbd")
+    assert (
+        shop.column("select distinct clv_model from cvm.customer_value where transactions > 0") == chosen["is_champion"]
+    )
     assert value["mbg_nbd", "time_unit_days"] == 7
     assert value["mbg_nbd", "customers"] == shop.column(
         "select count(*) from cvm.customer_value where transactions > 0 and not is_excluded"
     )[0]  # fmt: skip
+
+
+def test_every_forecast_at_every_cut_stands_beside_what_came(shop):
+    judged = shop.ask("""select model, cut_date, sqrt(avg((predicted - actual) ** 2)), count(*), count(distinct customer_id)
+                         from cvm.clv_backtest group by all""")
+    assert len({cut for _, cut, *_ in judged}) >= 1 and len({model for model, *_ in judged}) >= 5
+    for model, cut, rmse, rows, customers in judged:
+        ((told,),) = shop.ask(f"""select value from cvm.clv_model_card where model = '{model}' and cut_date = '{cut}'
+                                  and metric = 'backtest_rmse'""")
+        assert rows == customers and told == pytest.approx(rmse, rel=1e-9), (model, cut)
+    assert shop.column("select count(*) from cvm.clv_backtest where low > high or value_low > value_high") == [0]
+
+
+def test_intervals_of_customers_and_of_totals_are_there_and_say_what_they_rest_on(shop):
+    ((nulls, reversed_, bases),) = shop.ask(
+        """select count(*) filter (clv_low is null), count(*) filter (clv_low > clv_high), count(distinct interval_basis)
+           from cvm.customer_value where transactions > 0"""
+    )
+    assert (nulls, reversed_, bases) == (0, 0, 1)
+    totals = shop.ask(f"""select clv, clv_low, clv_high, interval_basis from cvm.segment_summary
+                          where scheme = 'tier' and segment <> 'D' and as_of_date = date '{MAY}'""")
+    assert totals
+    for clv, low, high, basis in totals:
+        assert low < clv < high and basis in ("proven", "unproven")
 
 
 def test_flagged_customers_stay_in_every_table_and_out_of_segments(shop):
