@@ -77,12 +77,20 @@ class DeathIntegral:
 
 
 def _tail(R: mpmath.mpf, A: mpmath.mpf, s: mpmath.mpf, B: mpmath.mpf) -> mpmath.mpf:
-    """int_0^inf (A+tau)^-R (B+tau)^-(s+1) dtau."""
-    if A >= B:
-        z, second, power = 1 - B / A, s + 1, A ** -(R + s)
+    """int_0^inf (A+tau)^-R (B+tau)^-(s+1) dtau = M^-(R+s) / (R+s) 2F1(R+s, b; R+s+1; z), M the larger of A and B."""
+    larger, b, z = (A, s + 1, 1 - B / A) if A >= B else (B, R, 1 - A / B)
+    a = R + s
+    if z < 0.99:
+        # By Euler's transformation: a series of positive terms. hyp2f1 takes minutes of it where s is nearly whole.
+        other, total, term, k = a + 1 - b, mpmath.mpf(0), mpmath.mpf(1), 0
+        while term > total * mpmath.eps:
+            total += term
+            term *= (other + k) / (a + 1 + k) * z
+            k += 1
+        value = (1 - z) ** (1 - b) * total
     else:
-        z, second, power = 1 - A / B, R, B ** -(R + s)
-    return power / (R + s) * mpmath.hyp2f1(R + s, second, R + s + 1, z, maxterms=10**7, maxprec=10**6)
+        value = mpmath.hyp2f1(a, b, a + 1, z, maxterms=10**7, maxprec=10**6)
+    return larger**-a / a * value
 
 
 @dataclass(frozen=True)
