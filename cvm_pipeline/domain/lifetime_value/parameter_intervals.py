@@ -39,6 +39,7 @@ _FREEDOM = 5.0
 # Rows times draws evaluated at once: more fall out of the cache, fewer are all overhead.
 _CELLS = 8_000
 _KERNELS = 256
+_WIDE, _WIDE_SHARE = 1.3, 0.25
 # Weights are flattened until so many draws count: what a round learns from must not be a single point.
 _LEARNT_FROM = 40.0
 _REPLICATES = 200
@@ -134,17 +135,19 @@ def _posterior(model: TransactionModel, fit: Fit, histories: PurchaseHistories) 
 
 @dataclass(frozen=True, eq=False)
 class _Proposal:
-    """Equal parts of multivariate t about each of `centres` (j, k), all with the scale matrix axes axes'."""
+    """Multivariate t about each of `centres` (j, k), with scale matrices (scale_j axes)(scale_j axes)' and shares (j,)."""
 
     centres: Floats
+    scales: Floats
+    shares: Floats
     axes: Floats
 
     def draw(self, size: int, turn: int) -> Floats:
         k = self.axes.shape[0]
         uniform = _points(size, k + 2, _SEED + turn)
         scaled = ndtri(uniform[:, :k]) / np.sqrt(2.0 * gammaincinv(_FREEDOM / 2.0, uniform[:, [k]]) / _FREEDOM)
-        about = (uniform[:, k + 1] * len(self.centres)).astype(np.int64)
-        return self.centres[about] + scaled @ self.axes.T
+        which = np.searchsorted(np.cumsum(self.shares)[:-1], uniform[:, k + 1], side="right")
+        return self.centres[which] + self.scales[which, None] * (scaled @ self.axes.T)
 
     def log_density(self, points: Floats) -> Floats:
         """Up to a constant, shape (n,)."""
@@ -153,22 +156,24 @@ class _Proposal:
         squared = np.zeros((len(points), len(self.centres)))
         for here, there in zip((points @ inverse.T).T, (self.centres @ inverse.T).T, strict=True):
             squared += (here[:, None] - there) ** 2
-        kernels = -0.5 * (_FREEDOM + k) * np.log1p(squared / _FREEDOM)
+        kernels = np.log1p(squared / (_FREEDOM * self.scales**2))
+        kernels *= -0.5 * (_FREEDOM + k)
+        kernels += np.log(self.shares) - k * np.log(self.scales)
         return np.asarray(logsumexp(kernels, axis=1))
 
 
 def _importance(model: TransactionModel, at: Floats, histories: PurchaseHistories) -> _Sample:
     """Rounds of draws, each from kernels about the draws before it and weighed against its own kernels only.
 
-    The kernels are West's (1993): shrunk to the mean so that their mixture has the sample's covariance. To weigh the
+    The kernels are West's (1993): shrunk to the mean so that their mixture has the sample's covariance; one wide kernel
+    beside them bounds the weights in the tails. To weigh the
     earlier draws too against the later kernels (Cornuet et al. 2012) would save a third of the work, but those know them:
     intervals came out 5 % short on CDNOW-like bases.
     """
     flat = FlatCoordinates(model.parameter_names, histories)
     centre = flat.inside(flat.of_logs(at))
-    proposal = _Proposal(
-        centre[None], np.asarray(np.linalg.cholesky(_laplace(LinkedLikelihood(model, histories), flat, centre)))
-    )
+    axes = np.asarray(np.linalg.cholesky(_laplace(LinkedLikelihood(model, histories), flat, centre)))
+    proposal = _Proposal(centre[None], np.ones(1), np.ones(1), axes)
     rounds: list[tuple[Floats, Floats]] = []
     size, looks = _LOOK, 0
     for turn in range(_ROUNDS):
@@ -183,7 +188,7 @@ def _importance(model: TransactionModel, at: Floats, histories: PurchaseHistorie
         if size == _DRAWS and 1.0 / np.sum(result[1] ** 2) >= _ENOUGH:
             break
         proposal = _kernels(*_pooled(rounds))
-        if size == _LOOK and (effective >= _GOOD * size or turn + 1 >= _LOOKS):
+        if size == _LOOK and turn > 0 and (effective >= _GOOD * size or turn + 1 >= _LOOKS):
             size, looks = _DRAWS, turn + 1
     points, weights = result
     found = weights > 0
@@ -204,8 +209,10 @@ def _heights(model: TransactionModel, histories: PurchaseHistories, flat: FlatCo
     for start in range(0, len(logs), together):
         some = np.exp(logs[start : start + together])
         # Models are faster on floats.
-        spread = [float(one) for one in some[0]] if len(some) == 1 else [np.repeat(one, rows) for one in some.T]
-        each = dict(zip(model.parameter_names, spread, strict=True))
+        each = {
+            name: float(column[0]) if len(some) == 1 else np.repeat(column, rows)
+            for name, column in zip(model.parameter_names, some.T, strict=True)
+        }
         columns = (np.tile(column, len(some)) for column in (h.frequency, h.recency, h.T))
         by_row = model.log_likelihood_rows(cast(Parameters, each), *columns).reshape(len(some), rows)
         heights[possible[start : start + together]] = (h.count * by_row).sum(axis=1)
@@ -220,14 +227,19 @@ def _kernels(points: Floats, weights: Floats) -> _Proposal:
         flattened = flattened / flattened.sum()
     centre = flattened @ points
     gaps = points - centre
-    covariance = gaps.T @ (flattened[:, None] * gaps)
+    axes = np.asarray(np.linalg.cholesky(gaps.T @ (flattened[:, None] * gaps)))
     k = centre.size
     effective = 1.0 / np.sum(flattened**2)
     # Narrower than the normal rule, since posteriors bend along their ridges.
     squared = 0.7 * (4.0 / ((k + 2.0) * effective)) ** (2.0 / (k + 4.0))
     places = (np.arange(_KERNELS) + 0.5) / _KERNELS
     chosen = np.searchsorted(np.cumsum(flattened), places).clip(max=len(points) - 1)
-    return _Proposal(centre + np.sqrt(1.0 - squared) * gaps[chosen], np.sqrt(squared) * np.linalg.cholesky(covariance))
+    return _Proposal(
+        np.vstack([centre + np.sqrt(1.0 - squared) * gaps[chosen], centre]),
+        np.r_[np.full(_KERNELS, np.sqrt(squared)), _WIDE],
+        np.r_[np.full(_KERNELS, (1.0 - _WIDE_SHARE) / _KERNELS), _WIDE_SHARE],
+        axes,
+    )
 
 
 def _laplace(likelihood: LinkedLikelihood, flat: FlatCoordinates, centre: Floats) -> Floats:
