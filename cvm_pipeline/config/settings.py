@@ -17,6 +17,8 @@ from cvm_pipeline.config.section import Credential, Secret, Section, Share, Word
 from cvm_pipeline.domain.contracts import RFM_SEGMENTS
 
 TIME_UNIT_DAYS = {"day": 1.0, "week": 7.0, "month": 30.4375}
+# What a customer's record says in words of few kinds: columns of marts.fct_slice_attributes.
+COVARIATES = ("customer_type", "gender", "country", "region", "city", "industry", "acquisition_channel")
 RFM_CELLS = tuple("".join(scores) for scores in itertools.product("12345", repeat=3))
 
 _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
@@ -71,6 +73,13 @@ def _select_by(measure: str) -> str:
     return measure
 
 
+def _covariates(names: tuple[str, ...]) -> tuple[str, ...]:
+    for name in names:
+        if name not in COVARIATES:
+            raise wrong(f"{name!r} can be no covariate", did_you_mean(name, COVARIATES))
+    return tuple(dict.fromkeys(names))
+
+
 Bytes = Annotated[int, BeforeValidator(_bytes)]
 Address = Annotated[str, AfterValidator(_address)]
 
@@ -80,6 +89,7 @@ class Clv(Section):
 
     `backtest_customers`: about so many, chosen by a hash of their id, are looked at in backtests of a larger base.
     `models`: the timing models that race; `select_by`: the measure that chooses the champion, pooled over cuts.
+    `covariates`: attributes of customers that models with covariates are told; without one there is no such model.
     """
 
     horizon: int = Field(default=12, ge=1, le=120)
@@ -89,6 +99,7 @@ class Clv(Section):
     backtest_customers: int = Field(default=50_000, ge=100)
     models: Annotated[tuple[str, ...], AfterValidator(_models)] = ("bg_nbd", "mbg_nbd", "nbd", "pareto_nbd")
     select_by: Annotated[str, AfterValidator(_select_by)] = "rmse"
+    covariates: Annotated[tuple[str, ...], AfterValidator(_covariates)] = ()
 
     @property
     def horizon_days(self) -> int:

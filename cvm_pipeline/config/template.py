@@ -46,6 +46,8 @@ _BOTTOM = """
 #   margin_rate: 1.0           # where costs are not known; 1.0: value is revenue
 #   models: [bg_nbd, mbg_nbd, nbd, pareto_nbd]  # timing models that race; bg_bb counts days as opportunities
 #   select_by: rmse            # the measure that chooses the champion
+#   covariates: []             # attributes with a date (updated_at) that models are told: customer_type, gender, country,
+#                              # region, city, industry, acquisition_channel
 #   backtest_customers: 50000  # about so many of a larger base are looked at in backtests
 # tiers:
 #   cuts: [0.80, 0.95]         # shares of value that end A and B

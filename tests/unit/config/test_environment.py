@@ -56,7 +56,7 @@ def test_dbt_is_told_everything_that_its_models_ask_for(tmp_path):
     assert told["CVM_WORK_DB"] == str(tmp_path / ".cvm" / "work" / "work.duckdb")
     assert (told["CVM_GAP_PRIOR"], told["CVM_DEFAULT_GAP"], told["CVM_MARGIN_RATE"]) == ("3.0", "90.0", "1.0")
     assert told["DBT_TARGET_PATH"].startswith(str(tmp_path))
-    assert told["CVM_SLICE_DATES"] == ""
+    assert (told["CVM_SLICE_DATES"], told["CVM_COVARIATES"]) == ("", "")
 
 
 def test_dbt_is_told_the_slices_of_a_plan(tmp_path):
@@ -64,7 +64,14 @@ def test_dbt_is_told_the_slices_of_a_plan(tmp_path):
     dates = plan(date(1998, 1, 1), date(1998, 6, 30), 60)
     told = dbt_variables(project, dates.as_of, dates)
     assert told["CVM_SLICE_DATES"].startswith("1998-") and told["CVM_SLICE_DATES"].endswith(",1998-06-30")
-    assert (told["CVM_SLICE_WINDOW_DAYS"], told["CVM_SLICE_CUSTOMERS"]) == ("10", "100000")
+    assert (told["CVM_SLICE_WINDOW_DAYS"], told["CVM_SLICE_CUSTOMERS"]) == ("10", "50000")
+
+
+def test_dbt_is_told_the_covariates(tmp_path):
+    source = "{entity: orders, path: a.csv, columns: {customer_id: c, ordered_at: d, amount: a}}"
+    _config(tmp_path).write_text(f"sources: [{source}]\nclv: {{covariates: [city, gender]}}\n")
+    project = load_choice(choose_config(None, {}, tmp_path), {})
+    assert dbt_variables(project, date(1998, 6, 30))["CVM_COVARIATES"] == "city,gender"
 
 
 def test_variables_are_set_for_a_block_and_put_back_even_after_an_error(monkeypatch):

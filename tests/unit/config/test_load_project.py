@@ -46,6 +46,7 @@ def test_every_key_has_a_default_but_sources(load, tmp_path):
     assert project.root == tmp_path
     assert (project.clv.horizon, project.clv.discount_rate_yearly, project.clv.time_unit_days) == (12, 0.10, 7.0)
     assert (project.clv.backtest_customers, project.clv.horizon_days) == (50_000, 365)
+    assert project.clv.covariates == ()
     assert project.tiers.cuts == (0.80, 0.95)
     assert project.quality.max_record_bytes == 2**20
     assert (project.lifecycle.gap_prior, project.lifecycle.default_gap) == (3, 90)
@@ -111,6 +112,8 @@ TOP = [
     ("clv: {models: [paretto_nbd]}", "clv.models", "there is no model 'paretto_nbd'", "pareto_nbd"),
     ("clv: {models: [bg_nbd]}", "clv.models", "none of the models can give p_alive", "mbg_nbd or pareto_nbd"),
     ("clv: {select_by: rmsee}", "clv.select_by", "there is no measure 'rmsee'", "rmse"),
+    ("clv: {covariates: [gendre]}", "clv.covariates", "'gendre' can be no covariate", "gender"),
+    ("clv: {covariates: [email]}", "clv.covariates", "'email' can be no covariate", "valid: customer_type, gender"),
     ("clv: {discount_rate_yearly: 10}", "clv.discount_rate_yearly", "must be at most 1", ""),
     ("clv: {time_unit: weeks}", "clv.time_unit", "must be one of day, week, month", "week"),
     ("tiers: {cuts: [0.95, 0.8]}", "tiers.cuts", "ascending", "[0.80, 0.95]"),
@@ -313,6 +316,10 @@ def test_an_rfm_grid_of_patterns_names_every_cell(load):
     assert (project.rfm.cells["511"], project.rfm.cells["355"]) == ("Champions", "Promising")
 
 
+def test_a_covariate_named_twice_counts_once(load):
+    assert load(SOUND + "clv: {covariates: [city, gender, city]}\n").clv.covariates == ("city", "gender")
+
+
 def test_the_grid_follows_the_cadence_and_starts_with_history(load):
     project = load(SOUND + "cadence: quarterly\nhistory_start: 2020-05-01\n")
     assert project.grid_before(date(2021, 1, 1)) == date(2020, 12, 31)
@@ -360,7 +367,7 @@ sources:
     source_system: s
     currency: EUR
 clv: {horizon: 1, discount_rate_yearly: 0.1, time_unit: day, margin_rate: 0.5, backtest_customers: 100,
-      models: [mbg_nbd], select_by: mae}
+      models: [mbg_nbd], select_by: mae, covariates: [city]}
 tiers: {method: pareto, cuts: [0.1, 0.2], band: 0.01}
 rfm: {grid: {Lost: ["***"]}}
 lifecycle: {lost_below: 0.1, at_risk_below: 0.2, growth: 0.1, recent: 1, new_for: 1, gap_prior: 1, default_gap: 1}
