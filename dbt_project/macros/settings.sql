@@ -42,3 +42,8 @@
 {% macro slice_customers() -%}
     cast('{{ env_var("CVM_SLICE_CUSTOMERS", "100000") }}' as bigint)
 {%- endmacro %}
+
+{# Whether models are told attributes of customers, a literal: where not, engines leave out whatever would read them. #}
+{% macro has_covariates() -%}
+    {{ "true" if env_var("CVM_COVARIATES", "") else "false" }}
+{%- endmacro %}

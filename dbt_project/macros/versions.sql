@@ -1,4 +1,4 @@
-{# Which version of a customer's record was known on a day. Two models ask: for the snapshot, and for days before it. #}
+{# Which version of a customer's record was known on a day. Asked for the snapshot, and for days before it. #}
 
 {# Whether a version was known by the end of that day. #}
 {% macro is_known_version(day) -%}
