@@ -6,7 +6,7 @@ Excluded (flagged) customers are left out of everything that is fitted on, and s
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import date
 
 import duckdb
@@ -85,31 +85,48 @@ def base_facts(con: duckdb.DuckDBPyConnection, as_of: date) -> BaseFacts:
     return BaseFacts(transactions, net_sales, revenue, covered, MarginSums(*(float(f"{v:.12g}") for v in moments)))
 
 
-def slice_rows(con: duckdb.DuckDBPyConnection) -> pa.Table:
+def slice_rows(con: duckdb.DuckDBPyConnection, covariates: Sequence[str] = ()) -> pa.Table:
     """The sample at every slice of this run, flagged customers too, by slice_date and customer_id.
 
-    slice_date, customer_id, is_flagged, and the history and behaviour that models live on (slices.COLUMNS).
+    slice_date, customer_id, is_flagged, the history and behaviour that models live on (slices.COLUMNS), and the
+    `covariates` (columns of fct_slice_attributes) as known then: null where no dated record was.
     """
-    columns = ", ".join(f'"{name}"' for name in COLUMNS)
+    columns = "".join(f', s."{name}"' for name in COLUMNS)
+    told, known = _attributes(covariates, "s.slice_date")
     return read_table(
         con,
-        f"""select slice_date, customer_id, flag is not null as is_flagged, {columns} from marts.fct_customer_slices
-            where is_sampled order by slice_date, customer_id""",
+        f"""select s.slice_date, s.customer_id, s.flag is not null as is_flagged{columns}{told}
+            from marts.fct_customer_slices s {known}
+            where s.is_sampled order by s.slice_date, s.customer_id""",
     )
 
 
-def snapshot_batches(con: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[pa.RecordBatch]:
+def snapshot_batches(
+    con: duckdb.DuckDBPyConnection, as_of: date, covariates: Sequence[str] = ()
+) -> Iterator[pa.RecordBatch]:
     """Rows of fct_customer_snapshot of one snapshot, in no order, with the recent behaviour of its own slice.
 
-    That is null for prospects, and for everybody where the run has no such slice.
+    That is null for prospects, and for everybody where the run has no such slice. Each of the `covariates` is as known
+    with a date, as in slice_rows: it stands in for what the snapshot shows under the same name.
     """
-    recent = ", ".join(f"r.{name}" for name in _RECENT)
+    recent = "".join(f", r.{name}" for name in _RECENT)
+    told, known = _attributes(covariates, "s.as_of_date")
     return read_batches(
         con,
-        f"""select s.*, {recent} from (select * from {_SNAPSHOT}) s
-            left join marts.fct_customer_slices r on r.customer_id = s.customer_id and r.slice_date = s.as_of_date""",
-        params=[as_of],
+        f"""select s.*{recent}{told}
+            from (select columns(lambda c: not list_contains(?, c)) from {_SNAPSHOT}) s
+            left join marts.fct_customer_slices r on r.customer_id = s.customer_id and r.slice_date = s.as_of_date
+            {known}""",
+        params=[list(covariates), as_of],
     )
+
+
+def _attributes(covariates: Sequence[str], day: str) -> tuple[str, str]:
+    """What to select beside `s`, and the join that brings it; nothing for no covariates."""
+    if not covariates:
+        return "", ""
+    told = "".join(f", a.{name}" for name in covariates)
+    return told, f"left join marts.fct_slice_attributes a on a.customer_id = s.customer_id and a.slice_date = {day}"
 
 
 def scored_batches(con: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[pa.RecordBatch]:

@@ -38,7 +38,7 @@ KEYS = {
         int_slice_flags int_slice_histories int_slice_revenue int_slice_sample int_slice_transactions int_snapshot_base
         int_standing_days int_transactions int_unmatched_returns""",
     "marts": """dim_customers dim_customers_as_of dim_products fct_customer_days fct_customer_slices fct_customer_snapshot
-        fct_order_lines fct_orders fct_return_allocations fct_snapshot_base fct_unmatched_returns""",
+        fct_order_lines fct_orders fct_return_allocations fct_slice_attributes fct_snapshot_base fct_unmatched_returns""",
     "value": "clv_model_card customer_scores",
     "candidate": """clv_model_card customer customer_pii customer_value ingest_audit pareto_curve segment_membership
         segment_parameter segment_summary unmatched_return""",

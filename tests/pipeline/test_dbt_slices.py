@@ -25,6 +25,7 @@ from facts_restated import (
     transactions,
 )
 
+from cvm_pipeline.config.settings import COVARIATES
 from cvm_pipeline.warehouse import marts
 
 SLICES = (dt.date(2021, 7, 31), FIRST, dt.date(2023, 3, 31), SECOND)
@@ -36,7 +37,7 @@ SHARED = ("flag", "transactions", "frequency", "recency", "T", "days_since_last"
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build]:
     told = {"MARGIN_RATE": str(MARGIN_RATE), "SLICE_DATES": ",".join(map(str, SLICES)), "SLICE_WINDOW_DAYS": str(WINDOW),
-            "SLICE_CUSTOMERS": "1000"}  # fmt: skip
+            "SLICE_CUSTOMERS": "1000", "COVARIATES": "customer_type"}  # fmt: skip
     with builds_facts(tmp_path_factory.mktemp("dbt"), {f"CVM_{name}": value for name, value in told.items()}) as build:
         yield build
 
@@ -176,3 +177,58 @@ def test_python_reads_the_sample_in_order_and_scores_everybody_with_recent_behav
             assert facts.items() <= row.items()
         else:
             assert row["last_value"] is None
+
+
+def known_types(history: History, day: dt.date) -> dict[str, str]:
+    """customer_type by the newest dated record of each customer that was known on that day."""
+    known = [
+        row
+        for row in history.customers
+        if row["version_date"] and row["version_date"] <= day and (row["created_date"] or day) <= day
+    ]
+    return {row["customer_id"]: row["customer_type"] for row in sorted(known, key=lambda row: row["version_date"])}
+
+
+def test_attributes_are_the_dated_ones_of_the_sample_and_of_everybody_at_the_snapshot(sampled: Path, history: History):
+    sample = {row["customer_id"] for row in slice_of(sampled, SECOND).values() if row["is_sampled"]}
+    for day in SLICES:
+        rows = read(sampled, f"select * from marts.fct_slice_attributes where slice_date = date '{day}'")
+        known = known_types(history, day)
+        in_slice = known if day == SECOND else {name: known[name] for name in known.keys() & sample}
+        assert {row["customer_id"]: row["customer_type"] for row in rows} == in_slice
+        assert len(rows) == len(in_slice) > 5
+        assert set(rows[0]) == {"slice_date", "customer_id", *COVARIATES}
+    # Or the data would tell nothing: some have changed since.
+    known, since = known_types(history, SECOND), known_types(history, dt.date.max)
+    assert sum(known[name] != since[name] for name in known) > 10
+
+
+def test_a_change_reaches_no_slice_before_it_and_an_undated_attribute_reaches_no_model(build: Build):
+    day, later = dt.date(2023, 5, 1), dt.date(2023, 8, 1)
+    change = later - dt.timedelta(days=30)
+    names = ("moved", "current", "unknown")
+    record = {"source_system": "default", "customer_type": "individual"}
+    versions = [record | {"customer_id": "moved", "city": "Bath", "version_date": day, "is_current": False},
+                record | {"customer_id": "moved", "city": "Cork", "version_date": change, "is_current": True},
+                record | {"customer_id": "current", "city": "Epsom", "is_current": True}]  # fmt: skip
+    history = History(orders=[order(name, name, day, 10) for name in names], customers=versions)
+    told = ("city", "customer_type")
+    with duckdb.connect(build(history, later, slice_dates=f"{day},{later}")) as con:
+        rows = marts.slice_rows(con, told)
+        scored = [row for batch in marts.snapshot_batches(con, later, told) for row in batch.to_pylist()]
+        plain = marts.slice_rows(con)
+    columns = ("slice_date", "customer_id", *told)
+    assert list(zip(*(rows[name].to_pylist() for name in columns), strict=True)) == [
+        (day, "current", None, None),
+        (day, "moved", "Bath", "individual"),
+        (day, "unknown", None, None),
+        (later, "current", None, None),
+        (later, "moved", "Cork", "individual"),
+        (later, "unknown", None, None),
+    ]
+    assert {row["customer_id"]: (row["city"], row["customer_type"]) for row in scored} == {
+        "moved": ("Cork", "individual"),
+        "current": (None, None),
+        "unknown": (None, None),
+    }
+    assert plain.equals(rows.drop_columns(list(told)))

@@ -27,6 +27,7 @@ _GRAINS = {
     "clv_backtest": "One row per cut, model and customer judged: what was forecast and what came.",
     "customer_scores": "One row per customer: p_alive, expectations, discounted value and its interval.",
 }
+_READ = ("fct_customer_snapshot", "fct_customer_slices", "fct_slice_attributes")
 
 
 def value_assets(project: Project) -> dg.AssetsDefinition:
@@ -41,7 +42,7 @@ def value_assets(project: Project) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 ["value", name],
                 description=grain,
-                deps=[["marts", "fct_customer_snapshot"], ["marts", "fct_customer_slices"]],
+                deps=[["marts", name] for name in _READ],
                 kinds={"python", "duckdb"},
                 owners=["team:data-science"],
             )
@@ -71,7 +72,8 @@ def value_assets(project: Project) -> dg.AssetsDefinition:
             judged = backtest_table.backtest_rows(model.race, past.slices.customer_id) if model.race else iter(())
             write_table(con, "value.clv_backtest", judged, backtest_table.SCHEMA)
             workshop.progress("scoring customers")
-            scored = (value_model.score(batch, model) for batch in marts.snapshot_batches(con, as_of))
+            batches = marts.snapshot_batches(con, as_of, workshop.project.clv.covariates)
+            scored = (value_model.score(batch, model) for batch in batches)
             write_table(con, "value.customer_scores", scored, value_model.SCORE_SCHEMA)
             workshop.progress("drawing the model card")
             said: dict[str, Any] = {"champion": model.champion.name, "p_alive": model.p_alive.model.name}
@@ -94,7 +96,8 @@ def _past(
     con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.date, before: pa.Table | None
 ) -> value_model.Past:
     dates = plan(marts.first_sale(con, as_of), as_of, project.clv.horizon_days)
-    return value_model.Past(Slices.of(marts.slice_rows(con)), dates, published_p_alive(before))
+    told = project.clv.covariates
+    return value_model.Past(Slices.of(marts.slice_rows(con, told), told), dates, published_p_alive(before))
 
 
 def settings_of(project: Project) -> value_model.Settings:
@@ -106,4 +109,5 @@ def settings_of(project: Project) -> value_model.Settings:
         margin_rate=project.clv.margin_rate,
         models=project.clv.models,
         select_by=project.clv.select_by,
+        covariates=project.clv.covariates,
     )
