@@ -30,7 +30,7 @@ _STEPS = 100
 # Radius of the trust region in log parameters, along each axis of curvature: at first, at most, and where it gives up.
 _RADIUS, _WIDEST, _NARROWEST = 1.0, 4.0, 1e-9
 # A step that promises less than this share of the value is below rounding. On the stand-in there is no point in it.
-_ROUNDING, _ROUGH = 1e-20, 1e-7
+_ROUNDING, _ROUGH = 1e-26, 1e-7
 # Differences of values below this share are rounding: the gradient judges the step.
 _NOISE = 1e-12
 # Curvature per customer below this is rounding: LL is flat to all purposes.
