@@ -78,24 +78,27 @@ class DeathIntegrand:
 
     def right_end(self, top: Floats, most: Floats, m: float = 0.0) -> Floats:
         """The u right of the peak where h has fallen by NEGLIGIBLE below `top`, or little beyond; at most `most`."""
-        # log p <= 0, q >= kappa u and q >= u + log kappa: two points beyond it. h is concave: Newton comes down from there.
+        # log p <= 0, q >= kappa u and q >= u + log kappa: two points beyond it.
         fall = NEGLIGIBLE - top
         slope = self.c + self.d * self.kappa
         u = np.minimum(most, (fall - self.d * np.log(self.kappa)) / (self.c + self.d))
         u = np.where(slope > 0, np.minimum(u, fall / np.where(slope > 0, slope, 1.0)), u)
-        for _ in range(6 if m else 4):
-            z = self.kappa * np.expm1(u)
-            u -= np.minimum(self._height(u, z, m) + fall, 0.0) / self._slope(u, z, m)
-        return u
+        return self._up_to(-fall, u, m, 6 if m else 4)
 
     def left_end(self, peak: Floats, top: Floats, m: float) -> Floats:
         """The same left of the peak, for m > 0."""
-        # h <= m log p + (the most that -c u can be up to the peak): a point beyond it, from where Newton comes up.
+        # h <= m log p + (the most that -c u can be up to the peak): a point beyond it.
         p = np.exp(np.maximum((top - NEGLIGIBLE + np.minimum(self.c, 0.0) * peak) / m, -600.0))
         u = np.where(self.buying_first, -np.log1p(-p), np.log1p(p / ((1.0 - p) * self.kappa)))
-        for _ in range(4):
+        return self._up_to(top - NEGLIGIBLE, u, m, 4)
+
+    def _up_to(self, level: Floats, u: Floats, m: float, steps: int) -> Floats:
+        """From where h is below `level` towards where it reaches it: h is concave, so Newton never passes that point."""
+        for _ in range(steps):
             z = self.kappa * np.expm1(u)
-            u -= np.minimum(self._height(u, z, m) - top + NEGLIGIBLE, 0.0) / self._slope(u, z, m)
+            lacking = self._height(u, z, m) - level
+            below = lacking < 0
+            u = u - np.where(below, lacking, 0.0) / np.where(below, self._slope(u, z, m), 1.0)
         return u
 
 

@@ -3,8 +3,8 @@
 Belongs here: one integral and the moments that its derivatives need, to some 1e-13 relative. Not here: likelihood, fit.
 
 A customer last seen at t_x, whose rate of buying is gamma(R, alpha + t_x) and rate of dying gamma(s, beta + t_x), is dead at T
-rather than alive with odds (Fader & Hardie 2005, "A Note on Deriving the Pareto/NBD Model", eq. 11-12, before its integral is
-written as a difference of hypergeometric functions, which cancel and overflow)
+rather than alive with the odds of Schmittlein, Morrison & Colombo (1987), eq. 11-13, before the integral is written as a
+difference of hypergeometric functions, which cancel and overflow:
 
     J = int_{t_x}^T s ((alpha+T)/(alpha+tau))^R ((beta+T)/(beta+tau))^s / (beta+tau) dtau.
 
