@@ -19,6 +19,7 @@ from typing import Protocol
 
 import numpy as np
 
+from cvm_pipeline.domain.lifetime_value.distinct import distinct_pairs
 from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, Forecaster
 from cvm_pipeline.domain.lifetime_value.slices import Rows
 
@@ -81,29 +82,6 @@ def profile_of_distinct(timing: Timing, days: Floats, x: Floats, T: Floats) -> F
     """`timing.profile`, evaluated once per distinct (x, T), shape (n, k)."""
     distinct, where = distinct_pairs(x, T)
     return timing.profile(days, *distinct)[where]
-
-
-def distinct_pairs(x: Floats, T: Floats) -> tuple[tuple[Floats, Floats], np.ndarray]:
-    """The distinct (x, T), and the place of each row among them: histories repeat themselves many times over."""
-    if x.size == 0:
-        return (x, T), np.zeros(0, dtype=np.int64)
-    span = float(np.max(T)) + 1.0
-    key = x * span + T
-    whole = np.array_equal(T, np.floor(T)) and float(np.max(key)) < _DENSE
-    if whole:
-        # Small whole numbers: a table of what occurs is ten times faster than sorting.
-        dense = key.astype(np.int64)
-        occurs = np.zeros(int(dense.max()) + 1, dtype=bool)
-        occurs[dense] = True
-        found = np.flatnonzero(occurs)
-        place = np.zeros(occurs.size, dtype=np.int64)
-        place[found] = np.arange(found.size)
-        return (np.floor_divide(found, span), np.mod(found, span)), place[dense]
-    pairs, where = np.unique(np.column_stack([x, T]), axis=0, return_inverse=True)
-    return (np.ascontiguousarray(pairs[:, 0]), np.ascontiguousarray(pairs[:, 1])), where.reshape(-1)
-
-
-_DENSE = 2.0**24
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,7 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
+from cvm_pipeline.domain.lifetime_value.distinct import distinct_counts
 from cvm_pipeline.domain.lifetime_value.gamma_gamma_likelihood import Likelihood, gradient_of_rows, value_of_rows
 from cvm_pipeline.domain.lifetime_value.maximum_likelihood import Maximum, maximise
 from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, Parameters
@@ -119,19 +120,32 @@ def population_mean(parameters: Parameters) -> float | None:
 
 def scale_to_come(parameters: Parameters, frequency: Floats) -> Floats:
     """v (1 + x)^kappa, the scale of a transaction to come of who has x repeats now, shape (n,)."""
-    return parameters["v"] * (1.0 + frequency) ** parameters.get("kappa", 0.0)
+    kappa = parameters.get("kappa", 0.0)
+    return parameters["v"] * ((1.0 + frequency) ** kappa if kappa else np.ones_like(frequency))
 
 
 def conditional_mean(parameters: Parameters, frequency: Floats, mean_value: Floats) -> Floats:
     """E[Z | z, x], shape (n,): eq. 5, or the alternative's; for x = 0 it is the population's mean.
 
+    Raises ValueError as `mean_given_total`.
+    """
+    return mean_given_total(parameters, frequency, frequency * mean_value)
+
+
+def mean_given_total(parameters: Parameters, frequency: Floats, total: Floats) -> Floats:
+    """The same from the total x z of the repeat transactions, shape (n,).
+
     Raises ValueError where px + q <= 1: what such a customer spends has no mean.
     """
     p, q = parameters["p"], parameters["q"]
-    shape = _shape_less_one(p, q, frequency)
+    x, which = distinct_counts(frequency)
+    shape = _shape_less_one(p, q, x)
     if (shape <= 0).any():
-        raise ValueError(f"there is no mean where p x + q <= 1: p = {p:g}, q = {q:g}, x = {frequency.min():g}")
-    return p * (scale_to_come(parameters, frequency) + frequency * mean_value) / shape
+        raise ValueError(f"there is no mean where p x + q <= 1: p = {p:g}, q = {q:g}, x = {x.min():g}")
+    mean = scale_to_come(parameters, x)[which]
+    mean += total
+    mean *= (p / shape)[which]
+    return mean
 
 
 def _shape_less_one(p: float, q: float, x: Floats) -> Floats:

@@ -63,7 +63,7 @@ class Spend:
         total = _taken(frequency, repeat_sales)
         if self.fallback:
             return (total + self.base_mean) / (frequency + 1.0)
-        return gamma_gamma.conditional_mean(self.parameters, frequency, total / np.maximum(frequency, 1.0))
+        return gamma_gamma.mean_given_total(self.parameters, frequency, total)
 
     def shapes(self, frequency: Floats, repeat_sales: Floats) -> tuple[float, Floats, Floats]:
         """p, q (n,) and scale (n,) of the total of m transactions to come, as future_total.py takes them.

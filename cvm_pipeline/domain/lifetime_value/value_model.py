@@ -24,7 +24,8 @@ from cvm_pipeline.domain.lifetime_value.discounting import (
     discounted_transactions,
     period_ends,
 )
-from cvm_pipeline.domain.lifetime_value.entrants import Entrant, Probability, Timing, distinct_pairs, expected
+from cvm_pipeline.domain.lifetime_value.distinct import distinct_pairs
+from cvm_pipeline.domain.lifetime_value.entrants import Entrant, Probability, Timing, expected
 from cvm_pipeline.domain.lifetime_value.intervals import Correction, TotalSpread, group_of, thirds
 from cvm_pipeline.domain.lifetime_value.margin import MarginParameters, MarginSums
 from cvm_pipeline.domain.lifetime_value.parameter_intervals import intervals
