@@ -37,6 +37,8 @@ CARD_SCHEMA = pa.schema(
         pa.field("note", pa.string()),
     ]
 )
+# Gamma-Gamma where spend goes with frequency: in use where the card holds it.
+BY_FREQUENCY = f"{gamma_gamma.NAME}_by_frequency"
 # Digits that no thread count moves: sums of many doubles may differ in the last.
 _DIGITS = 12
 
@@ -165,6 +167,8 @@ def _add_money(card: Card, model: ValueModel) -> None:
     spend = model.spend
     card.add(gamma_gamma.NAME, "param_base_mean", spend.base_mean, "mean value of all transactions")
     card.add_flags(gamma_gamma.NAME, champion=False, p_alive=False, fallback=spend.fallback, note=spend.note)
+    if spend.by_frequency is not None:
+        card.add_fit(BY_FREQUENCY, gamma_gamma.NAMES_BY_FREQUENCY, spend.by_frequency)
     tested = spend.independence
     if tested is not None:
         for name in ("spearman", "kappa", "likelihood_ratio", "kappa_p_value", "effect", "effect_low", "effect_high"):

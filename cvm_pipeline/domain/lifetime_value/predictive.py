@@ -23,9 +23,12 @@ from cvm_pipeline.domain.lifetime_value.future_total import total_cdf
 from cvm_pipeline.domain.lifetime_value.protocol import Floats
 from cvm_pipeline.domain.lifetime_value.spend import Spend
 
-_LEVELS = expit(np.linspace(-9.0, 9.0, 73))
+_LOGITS = np.linspace(-9.0, 9.0, 73)
+_LEVELS = expit(_LOGITS)
 _EXACT_X, _X_RATIO, _T_NODES = 12, 1.25, 14
 _RATIOS, _COUNTS = 120, 160
+# Rates go with alpha + T: logarithms of totals are straight in log(T + early), early some share of the longest T.
+_EARLY = 1.0 / 15.0
 _CHUNK = 25_000
 
 
@@ -73,7 +76,7 @@ class Predictive:
             row = np.arange(low.size)
             left, right = quantiles[row, low], quantiles[row, low + 1]
             share = np.clip((ratio[part] - left) / np.maximum(right - left, 1e-12), 0.0, 1.0)
-            below[part] = expit(logit(_LEVELS[low]) + share * (logit(_LEVELS[low + 1]) - logit(_LEVELS[low])))
+            below[part] = expit(_LOGITS[low] + share * (_LOGITS[1] - _LOGITS[0]))
         return np.where(spent > 0, 1.0 - buys * (1.0 - below), ties * (1.0 - buys))
 
     def total_variance(self, mean: Floats, level: Floats, scale: Floats, x: Floats, T: Floats) -> Floats:
@@ -93,7 +96,7 @@ class Predictive:
         flat = table.reshape(self.x.size * self.T.size, -1)
         if level is None:
             return self._corner_sum(table, x, T)[:, 0]
-        place = (logit(level) - logit(_LEVELS[0])) / (logit(_LEVELS[1]) - logit(_LEVELS[0]))
+        place = (logit(level) - _LOGITS[0]) / (_LOGITS[1] - _LOGITS[0])
         low = np.clip(place.astype(np.int64), 0, _LEVELS.size - 2)
         share = place - low
         result = np.zeros(x.size)
@@ -106,8 +109,10 @@ class Predictive:
         return sum((weight[:, None] * flat[corner] for corner, weight in self._corners(x, T)), np.zeros((x.size, 1)))
 
     def _corners(self, x: Floats, T: Floats) -> list[tuple[np.ndarray, Floats]]:
-        i, along_x = _place(self.x, x)
-        j, along_T = _place(self.T, T)
+        # And with r + x.
+        i, along_x = _place(np.log1p(self.x), np.log1p(x))
+        early = self.T[-1] * _EARLY
+        j, along_T = _place(np.log(self.T + early), np.log(T + early))
         width = self.T.size
         corners = [
             (i * width + j, (1.0 - along_x) * (1.0 - along_T)),
@@ -142,11 +147,11 @@ def tabulate(timing: Timing, spend: Spend, days: float, most_x: float, most_T: f
         mass /= mass.sum(axis=1, keepdims=True)
         some = np.clip(1.0 - none, 1e-300, 1.0 - 1e-16)
         buys[i] = np.log(some) - np.log(np.maximum(none, 1e-300))
-        ratios = _ratios(p, float(q[i]), n)
+        ratios = _ratios(p, float(q[i]), n, mean)
         below = mass @ total_cdf(ratios[:, None], n[None, :], p, float(q[i])).T
         upto = np.cumsum(mass, axis=1)
         for j in range(T.size):
-            log_total[i, j] = np.interp(_LEVELS, below[j], np.log(ratios))
+            log_total[i, j] = np.interp(_LOGITS, logit(np.clip(below[j], 1e-300, 1.0 - 1e-16)), np.log(ratios))
             counts[i, j] = n[np.minimum(np.searchsorted(upto[j], _LEVELS - 1e-12), n.size - 1)]
             step = np.diff(below[j], prepend=0.0)
             second[i, j] = (step * np.r_[ratios[0], np.sqrt(ratios[1:] * ratios[:-1])] ** 2).sum()
@@ -162,8 +167,11 @@ def _x_nodes(most: float) -> Floats:
 
 
 def _tenure_nodes(most: float) -> Floats:
-    """Denser near 0, where a day more changes most."""
-    return np.maximum(most, 1.0) * np.linspace(0.0, 1.0, _T_NODES) ** 1.5
+    """Denser near 0, where a day more changes most: evenly spaced as they are interpolated."""
+    early = max(most, 1.0) * _EARLY
+    nodes = np.geomspace(early, max(most, 1.0) + early, _T_NODES) - early
+    nodes[0] = 0.0
+    return nodes
 
 
 def _support(mean: float, x: float) -> Floats:
@@ -175,7 +183,9 @@ def _support(mean: float, x: float) -> Floats:
     return np.unique(np.r_[dense, np.round(np.geomspace(_COUNTS / 2.0, last, _COUNTS // 2))])
 
 
-def _ratios(p: float, q: float, n: Floats) -> Floats:
-    """Grid of total / scale wide enough for every count."""
+def _ratios(p: float, q: float, n: Floats, mean: Floats) -> Floats:
+    """Grid of total / scale: wide enough for every count, and fine where totals of `mean` transactions lie."""
     unit = p / max(q - 1.0, 0.5) if np.isfinite(q) else p
-    return np.geomspace(unit * 1e-5, unit * n[-1] * 60.0, _RATIOS)
+    wide = np.geomspace(unit * 1e-5, unit * n[-1] * 60.0, _RATIOS // 3)
+    fine = np.geomspace(unit * max(mean.min(), 1.0) / 5.0, unit * max(mean.max(), 1.0) * 5.0, _RATIOS)
+    return np.unique(np.r_[wide, fine])
