@@ -26,9 +26,9 @@ COLUMNS = ("size", "is_firm")
 
 @cache
 def simulated(name: str, n: int, seed: int, real: bool = True) -> tuple[PurchaseHistories, Covariates, np.ndarray]:
-    """Histories under the true effects of `size` (one deviation) and `is_firm` (a level), or none; and the next 30."""
+    """Histories under the true effects of `size` (of four) and `is_firm` (a level), or none; and the next 30."""
     rng = np.random.default_rng(seed)
-    z = np.column_stack([rng.normal(size=n), rng.random(n) < 0.4]).astype(float)
+    z = np.column_stack([rng.choice([-1.5, -0.5, 0.5, 1.5], n), rng.random(n) < 0.4]).astype(float)
     parameters: dict = dict(BASE[name])
     for link in WithCovariates(transaction_model(name)).links if real else ():
         effect = np.array(EFFECTS[name][link.parameter])
@@ -128,8 +128,9 @@ def test_another_scale_of_a_raw_covariate_changes_only_its_effect_per_unit(name:
     assert dict(there.standard_errors) == pytest.approx(dict(here.standard_errors), rel=1e-6)
     size = f"gamma_{LINKS[name][0].parameter}_size"
     assert there.per_unit()[size] == pytest.approx(np.array(here.per_unit()[size]) / 1000.0, rel=1e-6)
+    few = tuple(column[:50] for column in rows(histories))
     scores = [
-        model.expected_transactions(fit.individual(raw), np.array([30.0]), *rows(histories))[:50]
+        model.expected_transactions(fit.individual(raw.rows(slice(50))), np.array([30.0]), *few)
         for fit, raw in ((here, covariates), (there, other))
     ]
     assert scores[1] == pytest.approx(scores[0], rel=1e-7)
@@ -158,16 +159,30 @@ def test_without_a_covariate_it_is_the_model_itself_to_the_last_digit(name: str,
 def test_forecasts_are_better_on_what_was_not_seen_where_the_effect_is_real(name: str) -> None:
     fit = fitted(name)
     assert fit.without is not None
-    unseen, known, then = simulated(name, 2_000, 9)
     model = WithCovariates(transaction_model(name))
-    horizon = np.array([30.0])
-    with_them = model.expected_transactions(fit.individual(known), horizon, *rows(unseen))[:, 0]
-    without = model.expected_transactions(fit.without.parameters, horizon, *rows(unseen))[:, 0]
-    # New customers, of whom nothing is known but the covariates, gain most.
-    new = unseen.frequency == 0
-    for chosen in (new, np.ones_like(new)):
-        gain = (without - then)[chosen] ** 2 - (with_them - then)[chosen] ** 2
-        assert gain.mean() > 0
+    unseen, known, then = simulated(name, 8_000, 9)
+    counts = np.arange(then.max() + 1.0)
+    right = then.astype(int)
+    with_them, without = (
+        np.log(model.pmf(parameters, counts, 30.0, *rows(unseen))[np.arange(right.size), right])
+        for parameters in (fit.individual(known), fit.without.parameters)
+    )
+    assert_above_zero(with_them - without)
+    # Of new customers nothing but the covariates is known: all they bought by T is forecast from their first day.
+    new, horizon, place = (
+        np.zeros(right.size),
+        np.arange(20.0, 60.0),
+        (np.arange(right.size), unseen.T.astype(int) - 20),
+    )
+    expected, average = (
+        model.expected_transactions(parameters, horizon, new, new, new)[place]
+        for parameters in (fit.individual(known), fit.without.parameters)
+    )
+    assert_above_zero((average - unseen.frequency) ** 2 - (expected - unseen.frequency) ** 2)
+
+
+def assert_above_zero(gains: np.ndarray) -> None:
+    assert gains.mean() > 2.0 * gains.std() / np.sqrt(gains.size)
 
 
 @pytest.mark.parametrize("name", NAMES)
