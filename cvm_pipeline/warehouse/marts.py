@@ -53,7 +53,7 @@ def histories(con: duckdb.DuckDBPyConnection, as_of: date) -> pa.Table:
     """frequency, recency, T (days) and customers: one row per distinct purchase history."""
     return read_table(
         con,
-        f'select frequency, recency, "T", count(*) as customers from {_FITTED_ON} group by all order by all',
+        f'select frequency, recency, "T", count(*) as customers from {_FITTED_ON} group by all order by frequency, "T", recency',
         [as_of],
     )
 

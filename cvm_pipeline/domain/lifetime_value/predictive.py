@@ -132,17 +132,22 @@ def _place(nodes: Floats, at: Floats) -> tuple[np.ndarray, Floats]:
 def tabulate(timing: Timing, spend: Spend, days: float, most_x: float, most_T: float) -> Predictive:
     """The table over x up to `most_x` and T up to `most_T` days, for the next `days`."""
     x, T = _x_nodes(most_x), _tenure_nodes(most_T)
+    whole = timing.model.own_unit_days
+    if whole:
+        T = np.unique(np.round(T / whole)) * whole
     buys, second = np.empty((x.size, T.size)), np.empty((x.size, T.size))
     log_total = np.empty((x.size, T.size, _LEVELS.size))
     counts = np.empty_like(log_total)
     p, q, _ = spend.shapes(x, np.zeros_like(x))
     for i in range(x.size):
         at_x = np.full(T.size, x[i])
-        mean = profile_of_distinct(timing, np.array([days]), at_x, T)[:, 0]
+        # Where time is counted in opportunities, nobody has more transactions than there were.
+        at_T = np.maximum(T, x[i] * whole) if whole else T
+        mean = profile_of_distinct(timing, np.array([days]), at_x, at_T)[:, 0]
         n = _support(float(mean.max()), x[i])
-        none = timing.pmf(np.zeros(1), days, at_x, T)[:, 0]
+        none = timing.pmf(np.zeros(1), days, at_x, at_T)[:, 0]
         # Beyond some hundred counts only every k-th is asked, and stands for its neighbours.
-        mass = timing.pmf(n, days, at_x, T) * np.gradient(n)
+        mass = timing.pmf(n, days, at_x, at_T) * np.gradient(n)
         mass = np.maximum(mass, 1e-300)
         mass /= mass.sum(axis=1, keepdims=True)
         some = np.clip(1.0 - none, 1e-300, 1.0 - 1e-16)
