@@ -51,8 +51,14 @@ def _address(text: str) -> str:
     return text
 
 
+_MODELS = ("bg_nbd", "mbg_nbd", "nbd", "pareto_nbd")
+_SELECT_BY = "rmse"
+
+
 def _models(names: tuple[str, ...]) -> tuple[str, ...]:
-    # Imported here: the models bring numpy and scipy, which `cvm --help` must not wait for.
+    if names == _MODELS:
+        return names
+    # Imported here: the models bring numpy and scipy, which reading a plain configuration must not wait for.
     from cvm_pipeline.domain.lifetime_value.champion import P_ALIVE_MODELS
     from cvm_pipeline.domain.lifetime_value.registry import transaction_models
 
@@ -66,6 +72,8 @@ def _models(names: tuple[str, ...]) -> tuple[str, ...]:
 
 
 def _select_by(measure: str) -> str:
+    if measure == _SELECT_BY:
+        return measure
     from cvm_pipeline.domain.lifetime_value.champion import SELECT_BY
 
     if measure not in SELECT_BY:
@@ -97,8 +105,8 @@ class Clv(Section):
     time_unit: Literal["day", "week", "month"] = "week"
     margin_rate: float = Field(default=1.0, gt=0, le=1)
     backtest_customers: int = Field(default=50_000, ge=100)
-    models: Annotated[tuple[str, ...], AfterValidator(_models)] = ("bg_nbd", "mbg_nbd", "nbd", "pareto_nbd")
-    select_by: Annotated[str, AfterValidator(_select_by)] = "rmse"
+    models: Annotated[tuple[str, ...], AfterValidator(_models)] = _MODELS
+    select_by: Annotated[str, AfterValidator(_select_by)] = _SELECT_BY
     covariates: Annotated[tuple[str, ...], AfterValidator(_covariates)] = ()
 
     @property

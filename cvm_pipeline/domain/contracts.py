@@ -265,7 +265,8 @@ CLV_BACKTEST = Table(
     ("as_of_date", "cut_date", "horizon_days", "model", "customer_id"), "snapshot",
     (
         _AS_OF,
-        _c("cut_date", "date", "Date the history was cut at: nothing later was known to the forecast", since="1.1"),
+        _c("cut_date", "varchar", "Date the history was cut at, as in clv_model_card: nothing later was known to the forecast",
+           since="1.1"),
         _c("horizon_days", "integer", "Length of the judged window after the cut", "days", low=1, since="1.1"),
         _c("model", "varchar", "Who forecast: the name in clv_model_card", since="1.1"),
         _c("customer_id", "varchar", "The customer's stable id", since="1.1"),

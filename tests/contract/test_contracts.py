@@ -31,11 +31,15 @@ PUBLISHED = {
     "segment_membership": ("as_of_date scheme customer_id", "segment"),
     "segment_summary": (
         "as_of_date scheme segment",
-        "customers share revenue_12m margin_12m clv clv_low clv_high total_value avg_p_alive at_risk_value",
+        "customers share revenue_12m margin_12m clv clv_low clv_high interval_basis total_value avg_p_alive at_risk_value",
     ),
     "segment_parameter": ("as_of_date scheme parameter", "value"),
     "pareto_curve": ("as_of_date customer_percentile", "cumulative_value_share"),
     "clv_model_card": ("as_of_date model cut_date metric", "value note"),
+    "clv_backtest": (
+        "as_of_date cut_date horizon_days model customer_id",
+        "predicted actual naive low high value_predicted value_actual value_naive value_low value_high",
+    ),
     "unmatched_return": ("order_id line", "customer_id returned_at amount"),
     "ingest_audit": (
         "source file_hash",
@@ -56,6 +60,7 @@ PUBLISHED = {
 MONEY_COLUMNS = """
     monetary_value revenue_total revenue_12m margin_total margin_12m expected_spend clv_12m clv_36m clv clv_low clv_high
     existing_value potential_value influence_value influence_passed total_value at_risk_value amount
+    value_predicted value_actual value_naive value_low value_high
 """
 TYPES = {"varchar", "date", "timestamp", "bigint", "integer", "double", "boolean", MONEY}
 

@@ -178,7 +178,7 @@ def test_the_model_card_speaks_the_words_of_the_contract(shop):
 def test_every_forecast_at_every_cut_stands_beside_what_came(shop):
     judged = shop.ask("""select model, cut_date, sqrt(avg((predicted - actual) ** 2)), count(*), count(distinct customer_id)
                          from cvm.clv_backtest group by all""")
-    assert len({cut for _, cut, *_ in judged}) >= 1 and len({model for model, *_ in judged}) >= 5
+    assert len({cut for _, cut, *_ in judged}) >= 1 and len({model for model, *_ in judged}) >= 4
     for model, cut, rmse, rows, customers in judged:
         ((told,),) = shop.ask(f"""select value from cvm.clv_model_card where model = '{model}' and cut_date = '{cut}'
                                   and metric = 'backtest_rmse'""")

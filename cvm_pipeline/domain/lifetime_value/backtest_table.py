@@ -18,7 +18,7 @@ from cvm_pipeline.domain.lifetime_value.protocol import Floats
 _COUNTS = ("predicted", "actual", "naive", "low", "high")
 SCHEMA = pa.schema(
     [
-        pa.field("cut_date", pa.date32(), nullable=False),
+        pa.field("cut_date", pa.string(), nullable=False),
         pa.field("horizon_days", pa.int32(), nullable=False),
         pa.field("model", pa.string(), nullable=False),
         pa.field("customer_id", pa.string(), nullable=False),
@@ -44,7 +44,7 @@ def _rows(race: Race, cut: Cut, name: str, customer_id: pa.Array) -> pa.RecordBa
     money = [cut.value(name), cut.outcome.value, cut.value(race.naive), interval.value_low, interval.value_high]
     return pa.RecordBatch.from_arrays(
         [
-            pa.repeat(pa.scalar(cut.window.start, pa.date32()), size),
+            pa.repeat(pa.scalar(cut.window.start.isoformat()), size),
             pa.repeat(pa.scalar(cut.window.days, pa.int32()), size),
             pa.repeat(pa.scalar(name), size),
             customer_id.take(pa.array(cut.known.code)).cast(pa.string()),

@@ -17,7 +17,7 @@ from cvm_pipeline.domain.lifetime_value.protocol import Floats
 
 Whole = NDArray[np.int64]
 
-# As in alive_expectation.py: the trapezoidal rule's error is below 1e-13 at 2 pi / step = sqrt(400 + 64 / width^2).
+# The trapezoidal rule's error is below 1e-13 at 2 pi / step = sqrt(400 + 64 / width^2).
 _WIDE, _NARROW = 400.0, 64.0
 # exp(-_NEGLIGIBLE) of the largest changes no digit of a sum.
 _NEGLIGIBLE = 38.0

@@ -28,7 +28,7 @@ _CHUNK = 4_096
 # The features of (alpha, beta), and pairs of them, where (beta, alpha) is what the integrand has.
 PAIRS = [(i, j) for i in range(4) for j in range(i, 4)]
 _SWAPPED = [2, 3, 0, 1]
-_SWAPPED_PAIRS = [PAIRS.index(tuple(sorted((_SWAPPED[i], _SWAPPED[j])))) for i, j in PAIRS]
+_SWAPPED_PAIRS = [PAIRS.index((min(_SWAPPED[i], _SWAPPED[j]), max(_SWAPPED[i], _SWAPPED[j]))) for i, j in PAIRS]
 
 
 @dataclass(frozen=True, eq=False)

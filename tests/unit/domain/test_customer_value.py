@@ -19,7 +19,7 @@ from cvm_pipeline.domain.lifetime_value.value_model import SCORE_SCHEMA
 AS_OF, BEFORE = date(2011, 12, 31), date(2011, 11, 30)
 IDS = ["anna", "bert", "cleo", "dora", "emil"]
 NOT_BUILT = (
-    "clv_low", "clv_high", "interval_basis", "influence_value", "influence_passed", "warning_level", "value_matrix", "needs",
+    "influence_value", "influence_passed", "warning_level", "value_matrix", "needs",
     "behaviour_cluster",
 )  # fmt: skip
 
@@ -75,7 +75,8 @@ def scores(clv: tuple[object, ...] = (400, 40, 2, None, 90)) -> pa.RecordBatch:
     money = column(list(clv), MONEY)
     made = [
         pa.array(IDS), column([0.95, 0.7, 0.1, None, 0.9], pa.float64()), column([6, 1.5, 0.1, None, 4], pa.float64()),
-        money, money, money, money, column(["mbg_nbd"] * 3 + [None, "mbg_nbd"], pa.string()),
+        *[money] * 6, column(["model"] * 3 + [None, "model"], pa.string()), column([9, 1, 0.1, None, 4], pa.float64()),
+        column(["mbg_nbd"] * 3 + [None, "mbg_nbd"], pa.string()),
     ]  # fmt: skip
     batch = pa.RecordBatch.from_arrays(made, schema=SCORE_SCHEMA)
     ranks = tiers.rank(pa.array(IDS), customer_value.total_value(money))

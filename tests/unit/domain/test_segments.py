@@ -25,8 +25,10 @@ from cvm_pipeline.domain.contracts import (
     TIERS,
 )
 from cvm_pipeline.domain.lifetime_value.decimals import MONEY
+from cvm_pipeline.domain.lifetime_value.intervals import TotalSpread
 
 AS_OF = date(2011, 12, 31)
+SPREAD = TotalSpread(0.05, 3)
 amounts = st.integers(-(10**14), 10**14).map(lambda units: Decimal(units).scaleb(-4))
 customers = st.lists(
     st.fixed_dictionaries(
@@ -41,6 +43,7 @@ customers = st.lists(
             "margin_12m": amounts,
             "clv": st.none() | amounts,
             "total_value": amounts,
+            "clv_variance": st.none() | st.floats(0, 1e12),
         }
     ),
     min_size=1,
@@ -51,7 +54,8 @@ customers = st.lists(
 def table(rows: list[dict]) -> pa.Table:
     named = [{"as_of_date": AS_OF, "customer_id": f"c{i}", **row} for i, row in enumerate(rows)]
     names = ["customer_id", *segments.SUMMARY_COLUMNS]
-    schema = pa.schema([customer_value.SCHEMA.field(name) for name in names])
+    fields = [customer_value.SCHEMA.field(name) for name in names]
+    schema = pa.schema([*fields, pa.field(segments.VARIANCE, pa.float64())])
     return pa.Table.from_pylist(named, schema=schema)
 
 
@@ -82,7 +86,7 @@ def test_membership_has_one_row_for_each_segment_that_a_customer_is_in(rows: lis
 @settings(deadline=None)
 @given(customers, st.randoms())
 def test_summaries_are_sums_in_decimals_over_those_not_excluded(rows: list[dict], random) -> None:
-    found = segments.summary(table(rows))
+    found = segments.summary(table(rows), SPREAD)
     assert (*found.column_names, "publication_id") == SEGMENT_SUMMARY.names
     kept = [row for row in rows if not row["is_excluded"]]
     for each in found.to_pylist():
@@ -94,7 +98,16 @@ def test_summaries_are_sums_in_decimals_over_those_not_excluded(rows: list[dict]
         for money in segments.SUMMED:
             assert each[money] == sum((row[money] or Decimal(0) for row in members), Decimal(0))
         assert each["avg_p_alive"] == (math.fsum(alive) / len(alive) if alive else None)
-        assert each["clv_low"] is each["clv_high"] is each["at_risk_value"] is None
+        assert each["at_risk_value"] is None
+        variances = [row["clv_variance"] for row in members if row["clv_variance"] is not None]
+        if not variances:
+            assert each["clv_low"] is each["clv_high"] is each["interval_basis"] is None
+            continue
+        # Its own interval: the half-width is that of the sum, not the sum of half-widths.
+        half = SPREAD.reach * math.sqrt(math.fsum(variances) + (SPREAD.share * float(each["clv"])) ** 2)
+        assert float(each["clv_high"] - each["clv"]) == pytest.approx(half, rel=1e-6, abs=1e-3)
+        assert float(each["clv"] - each["clv_low"]) == pytest.approx(half, rel=1e-6, abs=1e-3)
+        assert each["interval_basis"] == "unproven"
     told = {(each["scheme"], each["segment"]) for each in found.to_pylist()}
     assert told == {
         (scheme, row[column])
@@ -103,19 +116,19 @@ def test_summaries_are_sums_in_decimals_over_those_not_excluded(rows: list[dict]
         if row[column] is not None
     }
     random.shuffle(rows)
-    assert segments.summary(table(rows)).equals(found)
+    assert segments.summary(table(rows), SPREAD).equals(found)
 
 
 def test_several_snapshots_at_once_are_refused() -> None:
     row = {"as_of_date": AS_OF, "is_excluded": False}
     two = pa.Table.from_pylist([row, {**row, "as_of_date": date(2012, 1, 31)}])
     with pytest.raises(ValueError, match="one snapshot at a time"):
-        segments.summary(two)
+        segments.summary(two, SPREAD)
 
 
 def test_a_segment_that_a_scheme_does_not_know_yet_is_told_too() -> None:
     row = {"value_tier": "A", "lifecycle_stage": "new", "rfm_segment": "Stars", "is_excluded": False}
-    assert "Stars" in segments.summary(table([row]))["segment"].to_pylist()
+    assert "Stars" in segments.summary(table([row]), SPREAD)["segment"].to_pylist()
 
 
 def fitted(values: list[float]) -> tuple[customer_value.Parameters, tiers.Concentration]:

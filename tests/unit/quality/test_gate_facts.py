@@ -35,6 +35,9 @@ def test_a_sound_candidate_passes_every_check(candidate: duckdb.DuckDBPyConnecti
     assert len(report.results) == len(SUITE.checks)
 
 
+CARD = """insert into cand.cvm.clv_model_card by name select date '2024-06-30' as as_of_date, 'p2' as publication_id,
+    'average' as model, 'all' as cut_date, '{}' as metric, {}::double as value, 'told' as note"""
+
 BROKEN = {
     "every_customer_of_the_facts_is_there": f"delete from {HISTORY} {OF_ALICE}",
     "no_customer_is_made_up": f"update {HISTORY} set customer_id = 'mallory' {OF_ALICE}",
@@ -77,6 +80,10 @@ BROKEN = {
     "expected_transactions_against_past_is_finite": f"update {HISTORY} set expected_transactions_12m = 'nan' {OF_ALICE}",
     "clv_is_not_absurd": f"update {HISTORY} set clv_12m = 50000 {OF_ALICE}",
     "clv_is_like_the_past": f"update {HISTORY} set clv_12m = 3000 {OF_ALICE}",
+    "the_champion_is_no_worse_than_naive": CARD.format("gate_blocked", 1),
+    "the_champion_is_no_worse_in_ranking_or_mean_error": CARD.format("gate_warned", 1),
+    "intervals_hold_what_they_promise": CARD.format("interval_is_sound", 0),
+    "the_models_moved_within_their_errors": CARD.format("drift_r", -4.5),
     "clv_moved_little_since_the_earlier_snapshot": f"update {HISTORY} set clv = 85 {OF_ALICE}",
 }
 
@@ -93,6 +100,7 @@ def test_every_check_is_broken_once_above() -> None:
     said = {
         "the_facts_are_there", "as_of_date_is_unique", "as_of_date_is_never_null", "customers_against_earlier_is_finite",
         "pareto_curve_end_is_finite", "clv_12m_against_past_is_finite", "clv_against_earlier_is_finite",
+        "largest_model_drift_is_finite",
     }  # fmt: skip
     assert {check.name for check in SUITE.checks} - said == set(BROKEN)
 
@@ -111,7 +119,11 @@ def test_the_first_snapshot_has_nothing_to_compare_with(candidate: duckdb.DuckDB
     candidate.execute(f"delete from {HISTORY} where as_of_date = '2024-05-31'")
     candidate.execute(f"update {HISTORY} set previous_tier = null, previous_stage = null")
     facts = compute(candidate, replace(NAMES, memory_date=None), AS_OF)
-    assert [fact.name for fact in facts if fact.value is None] == ["customers_against_earlier", "clv_against_earlier"]
+    assert [fact.name for fact in facts if fact.value is None] == [
+        "customers_against_earlier",
+        "largest_model_drift",
+        "clv_against_earlier",
+    ]
     assert not judge(facts, AS_OF, SUITE, PARAMETERS).failures()
 
 

@@ -153,7 +153,7 @@ def test_the_backtest_table_holds_every_model_cut_and_customer(ran, days) -> Non
     frame = pd.concat([batch.to_pandas() for batch in batches])
     assert not frame.duplicated(["cut_date", "model", "customer_id"]).any()
     assert set(frame["model"]) == {*MODELS, NAME, AVERAGE}
-    first = frame[(frame["model"] == "mbg_nbd") & (frame["cut_date"] == ran.cuts[0].window.start)]
+    first = frame[(frame["model"] == "mbg_nbd") & (frame["cut_date"] == ran.cuts[0].window.start.isoformat())]
     assert metrics.rmse(first["predicted"].to_numpy(), first["actual"].to_numpy()) == metrics.rmse(
         ran.cuts[0].predicted["mbg_nbd"], ran.cuts[0].outcome.transactions
     )
