@@ -114,7 +114,9 @@ def _tail(power: Floats, total: Floats, u: Floats, step: Floats, outermost: Floa
 
     Beyond it the integrand is y^power (f0 + (f1 - f0) y / y0), y = exp(u), which is summed as two geometric series.
     """
-    bare = outermost * np.exp(total * np.log1p(np.exp(u)))
+    # By its logarithm: with covariates a + B may pass 10^9, where the factor overflows beside a weight of 0.
+    with np.errstate(divide="ignore"):
+        bare = np.exp(np.log(outermost) + total * np.log1p(np.exp(u)))
     with np.errstate(over="ignore"):
         first, second = 1.0 / np.expm1(power * step), 1.0 / np.expm1((power + 1.0) * step)
     return bare * (first - second), outermost * (1.0 + second)
