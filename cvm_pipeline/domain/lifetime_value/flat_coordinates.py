@@ -6,14 +6,16 @@ A flat prior on log parameters has no posterior: the likelihood tends to a const
 alike (r, or a + b, or s without bound) and where nobody leaves. So each pair of parameters is given by what it says of
 the base, and these are uniform:
 
-- how much customers differ, h = (1 + r)^-1/2, (1 + s)^-1/2, (1 + a + b)^-1/2: from 0, all alike, to 1. The last is a
-  beta variable's standard deviation as a share of the largest that its mean allows. (Gelman et al., "Bayesian Data
-  Analysis", 3rd ed., eq. 5.10, take (a + b)^-1/2, which is the same where it is small but has no upper end.)
+- how much customers differ: for a gamma distribution v / (10 + v) of its squared coefficient of variation v = 1/r or 1/s;
+  for a beta distribution its polarisation 1 / (1 + a + b), the variance as a share of the largest that the mean allows.
+  Both from 0, all alike, to 1. So v is nearly uniform where bases lie, and has an end.
 - the mean: the log of the rate r / alpha, over the whole line; the chance a / (a + b), from 0 to 1; for lifetimes the
   share m = 1 - (beta / (beta + T))^s that is gone after the base's mean T, from 0 to 1.
 
 A shape, or a scale over the mean T, outside 1e-6..1e6 is held impossible. There is a posterior whenever somebody bought
-twice, and the unit of time doesn't matter.
+twice, and the unit of time doesn't matter. What the prior says of s matters on small bases: with (1 + s)^-1/2 uniform, which
+holds alike customers much likelier, intervals of s held the truth in 87 % of 200 bases of 2,000 customers (CDNOW's
+Pareto/NBD) where the likelihood ratio's did in 92 %.
 """
 
 from __future__ import annotations
@@ -27,7 +29,9 @@ from scipy.special import expit
 
 from cvm_pipeline.domain.lifetime_value.protocol import Floats, PurchaseHistories, dot
 
-_EDGE = 1e-3
+_EDGE = 1e-4
+# A gamma distribution's squared coefficient of variation that is held as likely to be passed as not.
+_LOG_SPAN = np.log(10.0)
 _FARTHEST = np.log(1e6)
 _DIFFERENCE = 1e-6
 
@@ -46,34 +50,30 @@ class _Pair:
     timed: bool = False
 
 
-def _log_shape(h: Floats) -> Floats:
-    return np.log1p(-h) + np.log1p(h) - 2.0 * np.log(h)
-
-
-def _difference(log_shape: Floats) -> Floats:
-    return np.sqrt(expit(-log_shape))
+def _log_odds(h: Floats) -> Floats:
+    return np.log1p(-h) - np.log(h)
 
 
 def _rate_to_logs(u: Floats, mean_T: float) -> Floats:
-    log_r = _log_shape(u[:, 1])
+    log_r = _log_odds(u[:, 1]) - _LOG_SPAN
     return np.column_stack([log_r, log_r - u[:, 0]])
 
 
 def _rate_of_logs(logs: Floats, mean_T: float) -> Floats:
-    return np.column_stack([logs[:, 0] - logs[:, 1], _difference(logs[:, 0])])
+    return np.column_stack([logs[:, 0] - logs[:, 1], expit(-logs[:, 0] - _LOG_SPAN)])
 
 
 def _chance_to_logs(u: Floats, mean_T: float) -> Floats:
-    log_sum = _log_shape(u[:, 1])
+    log_sum = _log_odds(u[:, 1])
     return np.column_stack([np.log(u[:, 0]) + log_sum, np.log1p(-u[:, 0]) + log_sum])
 
 
 def _chance_of_logs(logs: Floats, mean_T: float) -> Floats:
-    return np.column_stack([expit(logs[:, 0] - logs[:, 1]), _difference(np.logaddexp(logs[:, 0], logs[:, 1]))])
+    return np.column_stack([expit(logs[:, 0] - logs[:, 1]), expit(-np.logaddexp(logs[:, 0], logs[:, 1]))])
 
 
 def _lifetime_to_logs(u: Floats, mean_T: float) -> Floats:
-    log_s = _log_shape(u[:, 1])
+    log_s = _log_odds(u[:, 1]) - _LOG_SPAN
     # log(1 + T / beta)
     since = -np.log1p(-u[:, 0]) * np.exp(-log_s)
     return np.column_stack([log_s, np.log(mean_T) - since - np.log(-np.expm1(-since))])
@@ -81,7 +81,7 @@ def _lifetime_to_logs(u: Floats, mean_T: float) -> Floats:
 
 def _lifetime_of_logs(logs: Floats, mean_T: float) -> Floats:
     since = np.logaddexp(0.0, np.log(mean_T) - logs[:, 1])
-    return np.column_stack([-np.expm1(-np.exp(logs[:, 0]) * since), _difference(logs[:, 0])])
+    return np.column_stack([-np.expm1(-np.exp(logs[:, 0]) * since), expit(-logs[:, 0] - _LOG_SPAN)])
 
 
 def _same(columns: Floats, mean_T: float) -> Floats:

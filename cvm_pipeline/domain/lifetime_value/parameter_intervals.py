@@ -9,8 +9,8 @@ sampling: draws from a multivariate t, first with the Laplace covariance at the 
 draws, in rounds. Where hardly any draws count after that: the Bayesian bootstrap (Rubin 1981), each customer weighted by
 an exponential variable and the model fitted again. All is deterministic: points are Sobol's, seeds are constants.
 
-On 200 bases of 2,000 customers from CDNOW's MBG/NBD the normal interval held the true r in 87 % and b in 85 %; these in
-95 % and 96 %.
+On 200 bases of 2,000 customers from CDNOW's MBG/NBD the normal interval held the true r in 90 % and b in 90 %; these in
+96 % and 99 %; on Pareto/NBD's s 92 % and 94 %.
 """
 
 from __future__ import annotations

@@ -36,11 +36,11 @@ class Coverage:
         return {name: self.held[name] / self.had[name] for name in self.held}
 
 
-def recovered(name: str, customers: int, fits: int) -> tuple[Coverage, Coverage]:
+def recovered(name: str, customers: int, fits: int, seeds: int = 0) -> tuple[Coverage, Coverage]:
     """Of the intervals, and of the normal approximation, which is the same from 20,000 customers on."""
     model, true = transaction_model(name), TRUE[name]
     found, normal = Coverage(), Coverage()
-    for seed in range(fits):
+    for seed in range(seeds, seeds + fits):
         rng = np.random.default_rng((20_000, seed))
         T = rng.integers(27 * 7, 39 * 7 + 1, customers) / 7.0
         x, t_x, _ = model.simulate(true, T, 1.0, rng)
@@ -81,9 +81,10 @@ def test_intervals_hold_the_truth_in_90_to_98_of_100_fits(name: str) -> None:
 @pytest.mark.long
 @pytest.mark.parametrize("name", NAMES)
 def test_small_bases_have_intervals_that_hold_the_truth_as_often_as_they_say(name: str) -> None:
-    fits = 100 if name == "pareto_nbd" else 200
-    found, normal = recovered(name, 2_000, fits)
+    fits = 200
+    # Other bases than those on which the prior was chosen.
+    found, normal = recovered(name, 2_000, fits, seeds=10_000)
     assert found.converged == fits
-    assert all(0.90 <= share <= 0.99 for share in found.share.values()), found.share
+    assert all(0.90 <= share <= 0.995 for share in found.share.values()), found.share
     # Where the normal approximation misses, as on MBG/NBD, the intervals don't.
     assert min(found.share.values()) >= min(normal.share.values()) - 0.02
