@@ -246,10 +246,11 @@ def test_a_browser_shows_the_asset_graph_and_a_materialisation(page, shop, tmp_p
     ((customers,),) = shop.ask("select count(*) from cvm.customer_value")
     value = f"{page}/locations/cvm_pipeline.definitions/asset-groups/value"
     graph = _seen(value, tmp_path / "graph", "customer_scores", "Latest event", "fct_customer_snapshot")
-    # Both assets of the group as drawn nodes with their newest event, and what lies up and down the graph from them.
-    assert graph.count("Latest event") == 2
+    # All three assets of the group as drawn nodes with their newest event, and what lies up and down the graph from them.
+    assert graph.count("Latest event") == 3
     assert all(
-        name in graph for name in ("clv_model_card", "customer_scores", "fct_customer_snapshot", "segment_membership")
+        name in graph
+        for name in ("clv_backtest", "clv_model_card", "customer_scores", "fct_customer_snapshot", "segment_membership")
     )
     asset = _seen(f"{page}/assets/cvm/customer_value", tmp_path / "asset", "Latest materialization", MAY, "Row count")
     assert f"Row count {customers}" in asset
