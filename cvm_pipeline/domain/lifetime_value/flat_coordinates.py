@@ -29,7 +29,7 @@ from scipy.special import expit
 
 from cvm_pipeline.domain.lifetime_value.protocol import Floats, PurchaseHistories, dot
 
-_EDGE = 1e-4
+_EDGE, _ROOM = 1e-4, 0.1
 # A gamma distribution's squared coefficient of variation that is held as likely to be passed as not.
 _LOG_SPAN = np.log(10.0)
 _FARTHEST = np.log(1e6)
@@ -131,9 +131,10 @@ class FlatCoordinates:
         near = (np.abs(logs - self._scale) < _FARTHEST).all(axis=1)
         return rows[near], logs[near]
 
-    def inside(self, u: Floats) -> Floats:
-        """The point (k,) itself, or the nearest a little within the bounds."""
-        return np.clip(u[0], self._low + _EDGE, self._high - _EDGE)
+    def inside(self, u: Floats, told: NDArray[np.bool_]) -> Floats:
+        """The point (k,), or the nearest within the bounds: a little, and well within where the fit tells nothing."""
+        room = np.where(told, _EDGE, _ROOM)
+        return np.clip(u[0], self._low + room, self._high - room)
 
     def slopes(self, u: Floats) -> Floats:
         """d log parameter / d coordinate at a point (k,), shape (k, k)."""

@@ -20,6 +20,7 @@ from dataclasses import dataclass
 from typing import cast
 
 import numpy as np
+from numpy.typing import NDArray
 from scipy.special import gammaincinv, logsumexp, ndtri
 
 from cvm_pipeline.domain.lifetime_value.flat_coordinates import FlatCoordinates
@@ -78,9 +79,7 @@ def intervals(model: TransactionModel, fit: Fit, histories: PurchaseHistories) -
     if why:
         return Intervals({}, {}, "none", None, why)
     names = model.parameter_names
-    # Two by two, as they come in the papers: with one of a pair at a bound the other's error is only its own given that.
-    pairs = [names[i : i + 2] for i in range(0, len(names), 2)]
-    known = [n for pair in pairs for n in pair if all(fit.standard_errors.get(one) is not None for one in pair)]
+    known = _told(names, fit)
     unknown = [name for name in names if name not in known]
     note = f"the data don't tell {', '.join(unknown)} apart" if unknown else ""
     if not known:
@@ -126,10 +125,18 @@ def _unknowable(fit: Fit, histories: PurchaseHistories) -> str:
     return "" if histories.repeat_customers > 0 else "nobody bought twice: every rate up to some limit is as likely"
 
 
+def _told(names: tuple[str, ...], fit: Fit) -> list[str]:
+    """The parameters that the fit can tell, two by two as they come in the papers.
+
+    With one of a pair at a bound, the other's error is only its own given that.
+    """
+    pairs = [names[i : i + 2] for i in range(0, len(names), 2)]
+    return [n for pair in pairs for n in pair if all(fit.standard_errors.get(one) is not None for one in pair)]
+
+
 def _posterior(model: TransactionModel, fit: Fit, histories: PurchaseHistories) -> _Sample:
     grouped = histories.grouped()
-    at = np.log([fit.parameters[name] for name in model.parameter_names])
-    sample = _importance(model, at, grouped)
+    sample = _importance(model, fit, grouped)
     return sample if sample.effective >= _TOLERATED else _bootstrap(model, grouped)
 
 
@@ -162,17 +169,18 @@ class _Proposal:
         return np.asarray(logsumexp(kernels, axis=1))
 
 
-def _importance(model: TransactionModel, at: Floats, histories: PurchaseHistories) -> _Sample:
+def _importance(model: TransactionModel, fit: Fit, histories: PurchaseHistories) -> _Sample:
     """Rounds of draws, each from kernels about the draws before it and weighed against its own kernels only.
 
     The kernels are West's (1993): shrunk to the mean so that their mixture has the sample's covariance; one wide kernel
-    beside them bounds the weights in the tails. To weigh the
-    earlier draws too against the later kernels (Cornuet et al. 2012) would save a third of the work, but those know them:
-    intervals came out 5 % short on CDNOW-like bases.
+    beside them bounds the weights in the tails. To weigh the earlier draws too against the later kernels (Cornuet et al.
+    2012) would save a third of the work, but those know them: intervals came out 5 % short on CDNOW-like bases.
     """
     flat = FlatCoordinates(model.parameter_names, histories)
-    centre = flat.inside(flat.of_logs(at))
-    axes = np.asarray(np.linalg.cholesky(_laplace(LinkedLikelihood(model, histories), flat, centre)))
+    names = model.parameter_names
+    told = np.isin(names, _told(names, fit))
+    centre = flat.inside(flat.of_logs(np.log([fit.parameters[name] for name in names])), told)
+    axes = np.asarray(np.linalg.cholesky(_laplace(LinkedLikelihood(model, histories), flat, centre, told)))
     proposal = _Proposal(centre[None], np.ones(1), np.ones(1), axes)
     rounds: list[tuple[Floats, Floats]] = []
     size, looks = _LOOK, 0
@@ -242,9 +250,12 @@ def _kernels(points: Floats, weights: Floats) -> _Proposal:
     )
 
 
-def _laplace(likelihood: LinkedLikelihood, flat: FlatCoordinates, centre: Floats) -> Floats:
-    """Covariance in flat coordinates, from the curvature in log parameters; no direction is wider than its range."""
-    turn = flat.slopes(centre)
+def _laplace(likelihood: LinkedLikelihood, flat: FlatCoordinates, centre: Floats, told: NDArray[np.bool_]) -> Floats:
+    """Covariance in flat coordinates, from the curvature in log parameters where the fit tells them.
+
+    Elsewhere, and at most, as wide as the coordinate's range.
+    """
+    turn = np.where(told, flat.slopes(centre), 0.0)
     precision = -turn.T @ likelihood.hessian(flat.to_logs(centre[None])[0]) @ turn
     size, axes = np.linalg.eigh(flat.widths[:, None] * precision * flat.widths)
     scaled = (axes / (np.abs(size) + 1.0)) @ axes.T
