@@ -15,7 +15,8 @@ the base, and these are uniform:
 A shape, or a scale over the mean T, outside 1e-6..1e6 is held impossible. There is a posterior whenever somebody bought
 twice, and the unit of time doesn't matter. What the prior says of s matters on small bases: with (1 + s)^-1/2 uniform, which
 holds alike customers much likelier, intervals of s held the truth in 87 % of 200 bases of 2,000 customers (CDNOW's
-Pareto/NBD) where the likelihood ratio's did in 92 %.
+Pareto/NBD) where the likelihood ratio's did in 92 %. This one was chosen for its coverage, among some 25 tried on the same bases;
+the figures in parameter_intervals.py come from other bases, but of the same true parameters.
 """
 
 from __future__ import annotations
