@@ -19,9 +19,9 @@ from benchmarks.engine.child import Answer, Given, Program, Work, arrays, checks
 from benchmarks.engine.inputs import CUSTOMERS, GROUPED, ORDERS, ROWS
 from cvm_pipeline.domain.lifetime_value.decimals import to_floats
 from cvm_pipeline.domain.lifetime_value.discounting import discount_factors, discounted_transactions, period_ends
-from cvm_pipeline.domain.lifetime_value.distinct import distinct_pairs
-from cvm_pipeline.domain.lifetime_value.entrants import Timing
+from cvm_pipeline.domain.lifetime_value.mathematics.distinct import distinct_pairs
 from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, PurchaseHistories, TransactionModel
+from cvm_pipeline.domain.lifetime_value.race.entrants import Timing
 from cvm_pipeline.domain.lifetime_value.registry import transaction_model
 from cvm_pipeline.domain.lifetime_value.spend import Spend
 

@@ -18,7 +18,7 @@ from cvm_pipeline.config.paths import PACKAGE, demo_config
 
 if TYPE_CHECKING:
     from cvm_pipeline.config.project import Project
-    from cvm_pipeline.domain.lifetime_value.cuts import Plan
+    from cvm_pipeline.domain.lifetime_value.race.cuts import Plan
 
 CONFIG_NAME = "cvm.yml"
 CONFIG_VARIABLE = "CVM_CONFIG"

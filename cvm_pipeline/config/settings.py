@@ -59,7 +59,7 @@ def _models(names: tuple[str, ...]) -> tuple[str, ...]:
     if names == _MODELS:
         return names
     # Imported here: the models bring numpy and scipy, which reading a plain configuration must not wait for.
-    from cvm_pipeline.domain.lifetime_value.champion import P_ALIVE_MODELS
+    from cvm_pipeline.domain.lifetime_value.race.champion import P_ALIVE_MODELS
     from cvm_pipeline.domain.lifetime_value.registry import transaction_models
 
     known = [model.name for model in transaction_models()]
@@ -74,7 +74,7 @@ def _models(names: tuple[str, ...]) -> tuple[str, ...]:
 def _select_by(measure: str) -> str:
     if measure == _SELECT_BY:
         return measure
-    from cvm_pipeline.domain.lifetime_value.champion import SELECT_BY
+    from cvm_pipeline.domain.lifetime_value.race.champion import SELECT_BY
 
     if measure not in SELECT_BY:
         raise wrong(f"there is no measure {measure!r}", did_you_mean(measure, SELECT_BY))

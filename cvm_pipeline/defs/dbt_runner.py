@@ -15,7 +15,7 @@ from typing import Any
 from cvm_pipeline.config.environment import dbt_variables, variables
 from cvm_pipeline.config.paths import dbt_project_folder
 from cvm_pipeline.config.project import Project
-from cvm_pipeline.domain.lifetime_value.cuts import Plan
+from cvm_pipeline.domain.lifetime_value.race.cuts import Plan
 from cvm_pipeline.warehouse.errors import WarehouseError
 
 _manifests: dict[Path, Any] = {}

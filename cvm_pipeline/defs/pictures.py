@@ -6,8 +6,8 @@ import dagster as dg
 import numpy as np
 import pyarrow as pa
 
-from cvm_pipeline.domain.lifetime_value import metrics
-from cvm_pipeline.domain.lifetime_value.tracking import track
+from cvm_pipeline.domain.lifetime_value.race import metrics
+from cvm_pipeline.domain.lifetime_value.race.tracking import track
 from cvm_pipeline.domain.lifetime_value.value_model import ValueModel
 from cvm_pipeline.report import model_pictures
 

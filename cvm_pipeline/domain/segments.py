@@ -4,7 +4,7 @@ them.
 Belongs here: which column is which scheme, how a segment is summed, which cuts are published under which
 name.
 Not here: the rules of a scheme, the Pareto curve's mathematics (`tiers.py`), how far totals are off
-(`lifetime_value/intervals.py`).
+(`lifetime_value/race/intervals.py`).
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ from cvm_pipeline.domain.contracts import (
     TIERS,
 )
 from cvm_pipeline.domain.customer_value import arrow_schema
-from cvm_pipeline.domain.lifetime_value.intervals import TotalSpread
+from cvm_pipeline.domain.lifetime_value.race.intervals import TotalSpread
 
 # Scheme -> the column of customer_value that holds the segment, and the segments in the order in which they are told.
 SCHEME_COLUMNS: Mapping[str, tuple[str, tuple[str, ...]]] = {

@@ -14,9 +14,9 @@ import numpy as np
 import pyarrow as pa
 
 from cvm_pipeline.domain import lifecycle, segments
-from cvm_pipeline.domain.lifetime_value.intervals import TotalSpread
 from cvm_pipeline.domain.lifetime_value.margin import MarginSums
-from cvm_pipeline.domain.lifetime_value.slices import COLUMNS
+from cvm_pipeline.domain.lifetime_value.race.intervals import TotalSpread
+from cvm_pipeline.domain.lifetime_value.race.slices import COLUMNS
 from cvm_pipeline.domain.lifetime_value.value_model import BaseFacts
 from cvm_pipeline.domain.rfm import Counts
 from cvm_pipeline.warehouse.work import read_batches, read_table

@@ -14,7 +14,7 @@ from cvm_pipeline.defs.assets.previews import previewed
 from cvm_pipeline.defs.dbt_runner import build, prepare_manifest
 from cvm_pipeline.defs.partitions import snapshots_of
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
-from cvm_pipeline.domain.lifetime_value.cuts import plan
+from cvm_pipeline.domain.lifetime_value.race.cuts import plan
 from cvm_pipeline.warehouse import marts
 from cvm_pipeline.warehouse.work import connect
 

@@ -14,10 +14,11 @@ from cvm_pipeline.defs.gate import memory_date
 from cvm_pipeline.defs.partitions import snapshots_of
 from cvm_pipeline.defs.pictures import pictures_of
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
-from cvm_pipeline.domain.lifetime_value import backtest_table, value_model
-from cvm_pipeline.domain.lifetime_value.cuts import plan
+from cvm_pipeline.domain.lifetime_value import value_model
 from cvm_pipeline.domain.lifetime_value.model_card import model_card, published_p_alive
-from cvm_pipeline.domain.lifetime_value.slices import Slices
+from cvm_pipeline.domain.lifetime_value.race import backtest_table
+from cvm_pipeline.domain.lifetime_value.race.cuts import plan
+from cvm_pipeline.domain.lifetime_value.race.slices import Slices
 from cvm_pipeline.warehouse import marts
 from cvm_pipeline.warehouse.versions import read_model_card
 from cvm_pipeline.warehouse.work import connect, write_table

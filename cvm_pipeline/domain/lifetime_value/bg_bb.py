@@ -3,7 +3,7 @@ Science 29(6).
 
 Belongs here: fit, expectations, probabilities and simulation of customers who may buy once at each of a row of
 opportunities. Not here: likelihood and P(alive) (bg_bb_likelihood.py), the periods that are left to a customer
-(beta_lifetimes.py), the search (maximum_likelihood.py).
+(mathematics/beta_lifetimes.py), the search (estimation/maximum_likelihood.py).
 
 **The unit of time is the opportunity**; in the pipeline it is a day, and a transaction a day with an order. So T = n
 opportunities since the first transaction, t_x the last one with a transaction, x <= t_x of them with one, all whole.
@@ -25,7 +25,6 @@ from dataclasses import replace
 
 import numpy as np
 
-from cvm_pipeline.domain.lifetime_value.beta_lifetimes import discounted_periods, expected_periods
 from cvm_pipeline.domain.lifetime_value.bg_bb_likelihood import (
     NAMES,
     Likelihood,
@@ -36,7 +35,8 @@ from cvm_pipeline.domain.lifetime_value.bg_bb_likelihood import (
     log_likelihood,
     whole_pairs,
 )
-from cvm_pipeline.domain.lifetime_value.maximum_likelihood import maximise
+from cvm_pipeline.domain.lifetime_value.estimation.maximum_likelihood import maximise
+from cvm_pipeline.domain.lifetime_value.mathematics.beta_lifetimes import discounted_periods, expected_periods
 from cvm_pipeline.domain.lifetime_value.protocol import (
     Fit,
     Floats,

@@ -1,7 +1,7 @@
 """The likelihood of BG/BB and what follows from it: Fader, Hardie & Shang (2010), eq. 5 and eq. 11.
 
 Belongs here: log-likelihood, its gradient and P(alive) of rows (x, t_x, n) of whole numbers. Not here: the sum over when a
-silent customer died (silent_opportunities.py), the model (bg_bb.py).
+silent customer died (mathematics/silent_opportunities.py), the model (bg_bb.py).
 
     L = B(alpha+x, beta+n-x)/B(alpha, beta) B(gamma, delta+n)/B(gamma, delta)
         + sum_{i=t_x}^{n-1} B(alpha+x, beta+i-x)/B(alpha, beta) B(gamma+1, delta+i)/B(gamma, delta)      (eq. 5)
@@ -18,9 +18,14 @@ from typing import NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cvm_pipeline.domain.lifetime_value.beta_lifetimes import RunningSums, Whole, tosses_survived, whole_numbers
+from cvm_pipeline.domain.lifetime_value.mathematics.beta_lifetimes import (
+    RunningSums,
+    Whole,
+    tosses_survived,
+    whole_numbers,
+)
+from cvm_pipeline.domain.lifetime_value.mathematics.silent_opportunities import Silence, Silences
 from cvm_pipeline.domain.lifetime_value.protocol import Floats, PurchaseHistories, dot
-from cvm_pipeline.domain.lifetime_value.silent_opportunities import Silence, Silences
 
 NAMES = ("alpha", "beta", "gamma", "delta")
 # Below it a product may have lost digits to underflow.

@@ -1,7 +1,7 @@
 """What is known of customers beside their purchases: a table of numbers, and how words become numbers.
 
 Belongs here: the covariate table beside the histories, its standardisation, the encoding of categories, and grouping
-customers who share history and covariates. Not here: what covariates do to a model (covariate_effects.py).
+customers who share history and covariates. Not here: what covariates do to a model (estimation/covariate_effects.py).
 """
 
 from __future__ import annotations

@@ -2,7 +2,7 @@
 
 Belongs here: likelihood, fit and expectation of the mean value of a transaction, with spend independent of frequency or
 not. Not here: the numerics (gamma_gamma_likelihood.py), the test of that independence (spend_independence.py), what to do
-where the model can't be fitted or has no mean (spend.py), the money of several transactions to come (future_total.py).
+where the model can't be fitted or has no mean (spend.py), the money of several transactions to come (mathematics/future_total.py).
 
 A transaction's value is gamma(p, nu), and nu ~ gamma(q, v) over customers. With mean z over x transactions, eq. 1a:
 
@@ -31,9 +31,9 @@ from dataclasses import replace
 import numpy as np
 from numpy.typing import ArrayLike
 
-from cvm_pipeline.domain.lifetime_value.distinct import distinct_counts
+from cvm_pipeline.domain.lifetime_value.estimation.maximum_likelihood import Maximum, maximise
 from cvm_pipeline.domain.lifetime_value.gamma_gamma_likelihood import Likelihood, gradient_of_rows, value_of_rows
-from cvm_pipeline.domain.lifetime_value.maximum_likelihood import Maximum, maximise
+from cvm_pipeline.domain.lifetime_value.mathematics.distinct import distinct_counts
 from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, Parameters
 
 NAME = "gamma_gamma"

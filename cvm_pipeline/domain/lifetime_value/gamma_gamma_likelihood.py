@@ -22,7 +22,7 @@ from numpy.polynomial.polynomial import polyval
 from numpy.typing import NDArray
 from scipy.special import digamma, polygamma
 
-from cvm_pipeline.domain.lifetime_value.gamma_functions import HALF_LOG_2PI, stirling_error
+from cvm_pipeline.domain.lifetime_value.mathematics.gamma_functions import HALF_LOG_2PI, stirling_error
 from cvm_pipeline.domain.lifetime_value.protocol import Floats, dot
 
 # d(y) = sum B_2k / (2k (2k-1)) y^(1-2k): its slopes are right to 1e-16 of the first term from here on.

@@ -3,8 +3,8 @@
 Belongs here: what the two share once the number of tosses that a customer is known to have survived, s, is given. The
 members say s(x) and their paper: BG/NBD tosses after each repeat transaction (s = x), MBG/NBD after the first one too
 (s = x + 1).
-Not here: sums over a base (geometric_dropout_likelihood.py), the integrals behind expectations (alive_expectation.py), the
-search (maximum_likelihood.py).
+Not here: sums over a base (geometric_dropout_likelihood.py), the integrals behind expectations (mathematics/alive_expectation.py), the
+search (estimation/maximum_likelihood.py).
 
 A customer alive at T survived all s tosses; one who is dead dropped out at the last of them, at t_x, which needs s > 0:
 
@@ -18,7 +18,7 @@ would-be transactions in a time t, negative binomial with shape R and success t 
     E[X]     = E[(1 - (1 + p t/A)^-R) / p]
     DERT     = E[(R/A) int_0^inf e^(-delta t) (1 + p t/A)^-(R+1) dt] = R E[S(R+1, delta A/p) / p]
 
-the last two in alive_expectation.py, with S its scaled exponential integral.
+the last two in mathematics/alive_expectation.py, with S its scaled exponential integral.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy.special import expit
 
-from cvm_pipeline.domain.lifetime_value import negative_binomial
-from cvm_pipeline.domain.lifetime_value.alive_expectation import Posterior
-from cvm_pipeline.domain.lifetime_value.distinct import distinct_counts
-from cvm_pipeline.domain.lifetime_value.gamma_functions import log_beta_ratio
+from cvm_pipeline.domain.lifetime_value.estimation.maximum_likelihood import maximise
 from cvm_pipeline.domain.lifetime_value.geometric_dropout_likelihood import BaseLikelihood
-from cvm_pipeline.domain.lifetime_value.maximum_likelihood import maximise
+from cvm_pipeline.domain.lifetime_value.mathematics import negative_binomial
+from cvm_pipeline.domain.lifetime_value.mathematics.alive_expectation import Posterior
+from cvm_pipeline.domain.lifetime_value.mathematics.distinct import distinct_counts
+from cvm_pipeline.domain.lifetime_value.mathematics.gamma_functions import log_beta_ratio
+from cvm_pipeline.domain.lifetime_value.mathematics.rising_factorial import log_rising_factorial, psi_rise
 from cvm_pipeline.domain.lifetime_value.protocol import (
     Fit,
     Floats,
@@ -44,7 +45,6 @@ from cvm_pipeline.domain.lifetime_value.protocol import (
     TransactionModel,
     dot,
 )
-from cvm_pipeline.domain.lifetime_value.rising_factorial import log_rising_factorial, psi_rise
 
 NAMES = ("r", "alpha", "a", "b")
 # With T scaled to a mean of 1. The first is the neighbourhood of most retail bases; the others: heavy dropout, hardly

@@ -1,7 +1,7 @@
 """The log-likelihood of a whole base under gamma rates and beta dropout, with gradient and Hessian in (r, alpha, a, b).
 
 Belongs here: sums over histories, arranged so that a search costs little. Not here: the likelihood of one row
-(geometric_dropout.py, whose module docstring has the formula), the search (maximum_likelihood.py).
+(geometric_dropout.py, whose module docstring has the formula), the search (estimation/maximum_likelihood.py).
 
 With s tosses survived by who is alive, and d the log odds of being dead, log L of a row is
 

@@ -13,17 +13,18 @@ from dataclasses import dataclass, field
 import numpy as np
 import pyarrow as pa
 
-from cvm_pipeline.domain.lifetime_value import gamma_gamma, margin, metrics
-from cvm_pipeline.domain.lifetime_value.backtest import Cut, Race, scores
-from cvm_pipeline.domain.lifetime_value.base_fit import BaseFit
-from cvm_pipeline.domain.lifetime_value.champion import P_ALIVE_RUNNING, PAliveChoice, published_choice
-from cvm_pipeline.domain.lifetime_value.covariate_entrant import card_rows
-from cvm_pipeline.domain.lifetime_value.drift import drift
-from cvm_pipeline.domain.lifetime_value.entrants import NAIVE
-from cvm_pipeline.domain.lifetime_value.gradient_boosting import AVERAGE, NAME, Trees
-from cvm_pipeline.domain.lifetime_value.interval_report import interval_metrics
+from cvm_pipeline.domain.lifetime_value import gamma_gamma, margin
 from cvm_pipeline.domain.lifetime_value.pooled_rate import POOLED_RATE
 from cvm_pipeline.domain.lifetime_value.protocol import Fit
+from cvm_pipeline.domain.lifetime_value.race import metrics
+from cvm_pipeline.domain.lifetime_value.race.backtest import Cut, Race, scores
+from cvm_pipeline.domain.lifetime_value.race.base_fit import BaseFit
+from cvm_pipeline.domain.lifetime_value.race.champion import P_ALIVE_RUNNING, PAliveChoice, published_choice
+from cvm_pipeline.domain.lifetime_value.race.covariate_entrant import card_rows
+from cvm_pipeline.domain.lifetime_value.race.drift import drift
+from cvm_pipeline.domain.lifetime_value.race.entrants import NAIVE
+from cvm_pipeline.domain.lifetime_value.race.gradient_boosting import AVERAGE, NAME, Trees
+from cvm_pipeline.domain.lifetime_value.race.interval_report import interval_metrics
 from cvm_pipeline.domain.lifetime_value.registry import transaction_model
 from cvm_pipeline.domain.lifetime_value.value_model import ValueModel, infinite_horizon
 

@@ -6,17 +6,18 @@ log-likelihoods compare. These are of when each purchase came, whatever the time
     L = Gamma(r+x)/Gamma(r) alpha^r (alpha+T)^-(r+x),
 
 and not of the count alone, which has T^x / x! besides and the same maximum. With R = r+x and A = alpha+T, transactions to
-come in a time t are negative binomial (negative_binomial.py) with mean R t / A, and DERT = R / (A delta).
+come in a time t are negative binomial (mathematics/negative_binomial.py) with mean R t / A, and DERT = R / (A delta).
 
-Belongs here: the model and its fit. Not here: the search (maximum_likelihood.py).
+Belongs here: the model and its fit. Not here: the search (estimation/maximum_likelihood.py).
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from cvm_pipeline.domain.lifetime_value import negative_binomial
-from cvm_pipeline.domain.lifetime_value.maximum_likelihood import maximise
+from cvm_pipeline.domain.lifetime_value.estimation.maximum_likelihood import maximise
+from cvm_pipeline.domain.lifetime_value.mathematics import negative_binomial
+from cvm_pipeline.domain.lifetime_value.mathematics.rising_factorial import log_rising_factorial, psi_rise
 from cvm_pipeline.domain.lifetime_value.protocol import (
     Fit,
     Floats,
@@ -25,7 +26,6 @@ from cvm_pipeline.domain.lifetime_value.protocol import (
     TransactionModel,
     dot,
 )
-from cvm_pipeline.domain.lifetime_value.rising_factorial import log_rising_factorial, psi_rise
 
 NAMES = ("r", "alpha")
 # With T scaled to a mean of 1.

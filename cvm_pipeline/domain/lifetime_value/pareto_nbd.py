@@ -5,16 +5,16 @@ After Fader & Hardie (2005), "A Note on Deriving the Pareto/NBD Model and Relate
 B = beta+T of a customer alive at T, who buys at a rate gamma(R, A) and dies at one that is gamma(s, B):
 
     L = Gamma(R)/Gamma(r) alpha^r beta^s [ A^-R B^-s + int_{t_x}^T s (alpha+tau)^-R (beta+tau)^-(s+1) dtau ]
-    P(alive) = 1 / (1 + J), J the second term over the first           (SMC eq. 11-13; silent_death.py)
+    P(alive) = 1 / (1 + J), J the second term over the first           (SMC eq. 11-13; mathematics/silent_death.py)
     E[X(t)]  = R/A B/(s-1) [1 - (B/(B+t))^(s-1)]                       (SMC eq. 22 less P(alive); new customers: eq. 17)
-    P(X = m) = NB(m; R, t, A) (B/(B+t))^s + P(m, dead by t)            (Fader & Hardie 2020; counts_before_death.py)
+    P(X = m) = NB(m; R, t, A) (B/(B+t))^s + P(m, dead by t)            (Fader & Hardie 2020; mathematics/counts_before_death.py)
     DERT     = R/A B S(s, delta B)                                     (Fader, Hardie & Lee 2005, "RFM and CLV", eq. 2)
 
-with S the scaled exponential integral (exponential_integral.py). The papers' hypergeometric functions are these integrals,
+with S the scaled exponential integral (mathematics/exponential_integral.py). The papers' hypergeometric functions are these integrals,
 written as differences that cancel and overflow.
 
 Belongs here: the model and its fit. Not here: integrals, derivatives (pareto_nbd_likelihood.py), the search
-(maximum_likelihood.py).
+(estimation/maximum_likelihood.py).
 """
 
 from __future__ import annotations
@@ -23,10 +23,12 @@ from dataclasses import replace
 
 import numpy as np
 
-from cvm_pipeline.domain.lifetime_value import negative_binomial
-from cvm_pipeline.domain.lifetime_value.counts_before_death import counts_before_death
-from cvm_pipeline.domain.lifetime_value.exponential_integral import scaled_exponential_integral
-from cvm_pipeline.domain.lifetime_value.maximum_likelihood import maximise
+from cvm_pipeline.domain.lifetime_value.estimation.maximum_likelihood import maximise
+from cvm_pipeline.domain.lifetime_value.mathematics import negative_binomial
+from cvm_pipeline.domain.lifetime_value.mathematics.counts_before_death import counts_before_death
+from cvm_pipeline.domain.lifetime_value.mathematics.exponential_integral import scaled_exponential_integral
+from cvm_pipeline.domain.lifetime_value.mathematics.rising_factorial import log_rising_factorial, psi_rise
+from cvm_pipeline.domain.lifetime_value.mathematics.silent_death import silent_death
 from cvm_pipeline.domain.lifetime_value.pareto_nbd_likelihood import BaseLikelihood, Rows
 from cvm_pipeline.domain.lifetime_value.protocol import (
     Fit,
@@ -36,8 +38,6 @@ from cvm_pipeline.domain.lifetime_value.protocol import (
     TransactionModel,
     dot,
 )
-from cvm_pipeline.domain.lifetime_value.rising_factorial import log_rising_factorial, psi_rise
-from cvm_pipeline.domain.lifetime_value.silent_death import silent_death
 
 NAMES = ("r", "alpha", "s", "beta")
 # With T scaled to a mean of 1: ordinary retail; customers more alike, who die late; all dying early; few dying, and early.

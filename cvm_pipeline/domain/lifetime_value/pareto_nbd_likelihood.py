@@ -1,6 +1,6 @@
 """The Pareto/NBD log-likelihood with its gradient and its curvature, row by row and over a base.
 
-Belongs here: derivatives. Not here: the model (pareto_nbd.py), its integral (silent_death.py), the search.
+Belongs here: derivatives. Not here: the model (pareto_nbd.py), its integral (mathematics/silent_death.py), the search.
 
 L is a sum over the ways that a silence can have come about: alive at T, or dead at some tau in (t_x, T]. So the gradient of
 log L is the average, over these ways, of the gradients of their logs, and the Hessian the average of their Hessians plus
@@ -20,8 +20,8 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit
 
+from cvm_pipeline.domain.lifetime_value.mathematics.silent_death import PAIRS, SilentDeath, silent_death
 from cvm_pipeline.domain.lifetime_value.protocol import Floats, PurchaseHistories, dot
-from cvm_pipeline.domain.lifetime_value.silent_death import PAIRS, SilentDeath, silent_death
 
 # Rows at once: bounds memory.
 _CHUNK = 65_536

@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from cvm_pipeline.domain.lifetime_value import negative_binomial
+from cvm_pipeline.domain.lifetime_value.mathematics import negative_binomial
 from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, Forecaster, Parameters, PurchaseHistories, dot
 
 _YEAR_DAYS = 365.25

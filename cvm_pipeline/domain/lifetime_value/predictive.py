@@ -1,11 +1,11 @@
 """The predictive distribution of a customer's own future: what it will buy and spend within so many days.
 
 Belongs here: the distribution, its quantiles and its distribution function, for any entrant. Not here: correcting it by
-what past cuts showed (intervals.py), the models behind it.
+what past cuts showed (race/intervals.py), the models behind it.
 
 A customer buys N times: not at all with probability 1 - min(1, level), else as the timing model says of who is alive at
 (x, T); a level above 1 makes more of everything by that factor. The N transactions are worth `scale` times a beta prime
-(or gamma) variable that depends on N and x alone (future_total.py). So everything about a customer is min(1, level), two
+(or gamma) variable that depends on N and x alone (mathematics/future_total.py). So everything about a customer is min(1, level), two
 scale factors, and a distribution over (x, T): that is tabulated over nodes of x and T, once, and interpolated for each
 row. The table's quantiles are those *given that anything is bought*, which vary smoothly where the chance of buying
 nothing jumps; against exact computation they are right to some 1e-3, far below what any backtest can see.
@@ -18,9 +18,9 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.special import expit, logit
 
-from cvm_pipeline.domain.lifetime_value.entrants import Timing, profile_of_distinct
-from cvm_pipeline.domain.lifetime_value.future_total import total_cdf
+from cvm_pipeline.domain.lifetime_value.mathematics.future_total import total_cdf
 from cvm_pipeline.domain.lifetime_value.protocol import Floats
+from cvm_pipeline.domain.lifetime_value.race.entrants import Timing, profile_of_distinct
 from cvm_pipeline.domain.lifetime_value.spend import Spend
 
 _LOGITS = np.linspace(-9.0, 9.0, 73)

@@ -24,14 +24,14 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from cvm_pipeline.domain.lifetime_value.beta_lifetimes import (
+from cvm_pipeline.domain.lifetime_value.estimation.maximum_likelihood import maximise
+from cvm_pipeline.domain.lifetime_value.mathematics.beta_lifetimes import (
     Whole,
     discounted_periods,
     expected_periods,
     tosses_survived,
     whole_numbers,
 )
-from cvm_pipeline.domain.lifetime_value.maximum_likelihood import maximise
 from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, Parameters, dot
 
 NAMES = ("alpha", "beta")

@@ -1,7 +1,7 @@
 """Expected net value of one future transaction, and how several add up: Gamma-Gamma, and a stated fallback without it.
 
 Belongs here: choosing between them, and what refunds do. Not here: the Gamma-Gamma formulas (gamma_gamma.py), the test of
-its assumption (spend_independence.py), the distribution of totals (future_total.py).
+its assumption (spend_independence.py), the distribution of totals (mathematics/future_total.py).
 
 - Fitted on customers whose mean repeat value is above 0. In scoring a mean at or below 0 (refunds) is read as 0: the
   expectation falls towards 0 with each further transaction and stays finite and positive.
@@ -66,7 +66,7 @@ class Spend:
         return gamma_gamma.mean_given_total(self.parameters, frequency, total)
 
     def shapes(self, frequency: Floats, repeat_sales: Floats) -> tuple[float, Floats, Floats]:
-        """p, q (n,) and scale (n,) of the total of m transactions to come, as future_total.py takes them.
+        """p, q (n,) and scale (n,) of the total of m transactions to come, as mathematics/future_total.py takes them.
 
         p and q depend on x alone; q is infinite in the fallback. scale is 0 where `expected` is.
         """

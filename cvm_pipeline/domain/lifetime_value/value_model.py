@@ -1,7 +1,7 @@
 """Customer lifetime value, the pair the pipeline calls: fit(population) -> ValueModel, score(batch, model) -> batch.
 
 Belongs here: what is fitted on what, when a fallback holds, and how timing, spend, margin, discounting and intervals meet
-in a row. Not here: any model's formulas, SQL, the race between models (backtest.py), the model card (model_card.py).
+in a row. Not here: any model's formulas, SQL, the race between models (race/backtest.py), the model card (model_card.py).
 """
 
 from __future__ import annotations
@@ -13,10 +13,6 @@ import numpy as np
 import pyarrow as pa
 
 from cvm_pipeline.domain.lifetime_value import margin
-from cvm_pipeline.domain.lifetime_value.backtest import Race, Rules, examples_of, race
-from cvm_pipeline.domain.lifetime_value.base_fit import DEFAULT_MODELS, BaseFit, SpendSample, fit_base
-from cvm_pipeline.domain.lifetime_value.champion import P_ALIVE_MODELS, PAliveChoice, choose_p_alive
-from cvm_pipeline.domain.lifetime_value.cuts import Plan
 from cvm_pipeline.domain.lifetime_value.decimals import MONEY, to_floats, to_money
 from cvm_pipeline.domain.lifetime_value.discounting import (
     PERIOD_DAYS,
@@ -24,16 +20,20 @@ from cvm_pipeline.domain.lifetime_value.discounting import (
     discounted_transactions,
     period_ends,
 )
-from cvm_pipeline.domain.lifetime_value.distinct import distinct_pairs
-from cvm_pipeline.domain.lifetime_value.entrants import Entrant, Probability, Timing, expected
-from cvm_pipeline.domain.lifetime_value.intervals import Correction, TotalSpread, group_of, thirds
+from cvm_pipeline.domain.lifetime_value.estimation.parameter_intervals import intervals
 from cvm_pipeline.domain.lifetime_value.margin import MarginParameters, MarginSums
-from cvm_pipeline.domain.lifetime_value.parameter_intervals import intervals
+from cvm_pipeline.domain.lifetime_value.mathematics.distinct import distinct_pairs
 from cvm_pipeline.domain.lifetime_value.pooled_rate import POOLED_RATE
 from cvm_pipeline.domain.lifetime_value.predictive import Predictive, tabulate
 from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, PurchaseHistories, TransactionModel
+from cvm_pipeline.domain.lifetime_value.race.backtest import Race, Rules, examples_of, race
+from cvm_pipeline.domain.lifetime_value.race.base_fit import DEFAULT_MODELS, BaseFit, SpendSample, fit_base
+from cvm_pipeline.domain.lifetime_value.race.champion import P_ALIVE_MODELS, PAliveChoice, choose_p_alive
+from cvm_pipeline.domain.lifetime_value.race.cuts import Plan
+from cvm_pipeline.domain.lifetime_value.race.entrants import Entrant, Probability, Timing, expected
+from cvm_pipeline.domain.lifetime_value.race.intervals import Correction, TotalSpread, group_of, thirds
+from cvm_pipeline.domain.lifetime_value.race.slices import HISTORY, Rows, Slices
 from cvm_pipeline.domain.lifetime_value.registry import transaction_model
-from cvm_pipeline.domain.lifetime_value.slices import HISTORY, Rows, Slices
 from cvm_pipeline.domain.lifetime_value.spend import Spend
 
 UNRACED_CHAMPION = "mbg_nbd"

@@ -7,7 +7,7 @@ from cvm_pipeline.config.environment import choose_config, dbt_variables, in_ci,
 from cvm_pipeline.config.errors import ConfigurationError
 from cvm_pipeline.config.load import load_choice
 from cvm_pipeline.config.paths import demo_config
-from cvm_pipeline.domain.lifetime_value.cuts import plan
+from cvm_pipeline.domain.lifetime_value.race.cuts import plan
 
 
 def _config(folder):

@@ -25,7 +25,7 @@ from cvm_pipeline.domain.contracts import (
     TIERS,
 )
 from cvm_pipeline.domain.lifetime_value.decimals import MONEY
-from cvm_pipeline.domain.lifetime_value.intervals import TotalSpread
+from cvm_pipeline.domain.lifetime_value.race.intervals import TotalSpread
 
 AS_OF = date(2011, 12, 31)
 SPREAD = TotalSpread(0.05, 3)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 import pyarrow as pa
 
-from cvm_pipeline.domain.lifetime_value.cuts import Plan
+from cvm_pipeline.domain.lifetime_value.race.cuts import Plan
 
 
 def slice_table(days: pd.DataFrame, dates: Sequence[date], step_days: int) -> pa.Table:

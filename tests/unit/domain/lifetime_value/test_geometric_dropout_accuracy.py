@@ -7,9 +7,9 @@ import pytest
 from geometric_dropout_exact import MODELS, Case, agreed, draw
 
 from cvm_pipeline.domain.lifetime_value import mbg_nbd
-from cvm_pipeline.domain.lifetime_value.alive_expectation import Posterior
-from cvm_pipeline.domain.lifetime_value.beta_rule import mean_per_dropout
-from cvm_pipeline.domain.lifetime_value.gamma_functions import log_beta_ratio
+from cvm_pipeline.domain.lifetime_value.mathematics.alive_expectation import Posterior
+from cvm_pipeline.domain.lifetime_value.mathematics.beta_rule import mean_per_dropout
+from cvm_pipeline.domain.lifetime_value.mathematics.gamma_functions import log_beta_ratio
 
 # What is promised is 1e-10; what is held is this.
 TOLERANCE = 1e-12

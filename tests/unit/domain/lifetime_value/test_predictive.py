@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from scipy.optimize import brentq
 
-from cvm_pipeline.domain.lifetime_value import mbg_nbd, metrics
-from cvm_pipeline.domain.lifetime_value.entrants import Probability, Timing
-from cvm_pipeline.domain.lifetime_value.future_total import total_cdf
+from cvm_pipeline.domain.lifetime_value import mbg_nbd
+from cvm_pipeline.domain.lifetime_value.mathematics.future_total import total_cdf
 from cvm_pipeline.domain.lifetime_value.predictive import tabulate
 from cvm_pipeline.domain.lifetime_value.protocol import Fit
+from cvm_pipeline.domain.lifetime_value.race import metrics
+from cvm_pipeline.domain.lifetime_value.race.entrants import Probability, Timing
 from cvm_pipeline.domain.lifetime_value.spend import Spend
 
 PARAMETERS = {"r": 0.52, "alpha": 6.18, "a": 0.89, "b": 1.61}

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from cvm_pipeline.domain.lifetime_value.parameter_intervals import intervals
+from cvm_pipeline.domain.lifetime_value.estimation.parameter_intervals import intervals
 from cvm_pipeline.domain.lifetime_value.protocol import PurchaseHistories
 from cvm_pipeline.domain.lifetime_value.registry import transaction_model
 
