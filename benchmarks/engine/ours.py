@@ -7,7 +7,7 @@ Belongs here: one function per work, as `child.Program` wants it. Not here: anyt
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,7 +29,11 @@ UNIT_DAYS, MONTHS, YEARLY_RATE = 7.0, 12, 0.10
 # As lifetimes counts: a month is 4.345 weeks, money comes at its end.
 PEER_MONTH_WEEKS, PEER_MONTHLY_RATE = 4.345, 0.01
 YEAR_WEEKS = 52.0
-HISTORIES = 'select frequency, recency, "T", count(*) as customers from {rows} group by all'
+BATCH_ROWS = 65_536
+# As the pipeline reads them (warehouse/marts.py): in the order that the fit wants.
+HISTORIES = (
+    'select frequency, recency, "T", count(*) as customers from {rows} group by all order by frequency, "T", recency'
+)
 
 
 def fit_loaded(given: Given) -> tuple[Work, Answer]:
@@ -59,7 +63,11 @@ def clv_rows(given: Given) -> tuple[Work, Answer]:
     def values(ends: Floats, factors: Floats) -> Floats:
         pairs, where = distinct_pairs(x, T)
         path = discounted_transactions(timing.profile(ends, *pairs), factors, (MONTHS,))[:, 0]
-        return timing.p_alive(x, t_x, T) * path[where] * spend.expected(x, sales)
+        clv = np.empty(x.shape)
+        for rows in batches(x.size):
+            alive = timing.p_alive(x[rows], t_x[rows], T[rows])
+            clv[rows] = alive * path.take(where[rows]) * spend.expected(x[rows], sales[rows])
+        return clv
 
     return _clv(values)
 
@@ -74,7 +82,11 @@ def clv_grouped(given: Given) -> tuple[Work, Answer]:
     def values(ends: Floats, factors: Floats) -> Floats:
         pairs, where = distinct_pairs(x, T)
         path = discounted_transactions(timing.profile(ends, *pairs), factors, (MONTHS,))[:, 0]
-        return (timing.p_alive(x, t_x, T) * path[where])[group] * spend.expected(each, sales)
+        transactions = timing.p_alive(x, t_x, T) * path[where]
+        clv = np.empty(each.shape)
+        for rows in batches(each.size):
+            clv[rows] = transactions.take(group[rows]) * spend.expected(each[rows], sales[rows])
+        return clv
 
     return _clv(values)
 
@@ -158,6 +170,12 @@ def _fitted(fit: Fit) -> dict[str, Any]:
 def _models(given: Given) -> tuple[Timing, Spend]:
     fit = Fit(given.parameters, {}, None, 0.0, True, 0.0, time_unit_days=UNIT_DAYS)
     return Timing(transaction_model(given.model), fit), Spend(Fit(given.spend, {}, None, 0.0, True, 0.0), 0.0, False)
+
+
+def batches(rows: int) -> Iterator[slice]:
+    """Customers are scored in batches, as the pipeline scores them."""
+    for start in range(0, rows, BATCH_ROWS):
+        yield slice(start, min(start + BATCH_ROWS, rows))
 
 
 def _clv(values: Callable[[Floats, Floats], Floats]) -> tuple[Work, Answer]:

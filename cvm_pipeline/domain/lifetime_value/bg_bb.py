@@ -22,6 +22,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -62,6 +63,7 @@ class BgBb(TransactionModel):
 
     name = "bg_bb"
     parameter_names = NAMES
+    time_powers = MappingProxyType({})
     knows_p_alive = True
     own_unit_days = 1.0
 

@@ -33,7 +33,8 @@ from numpy.typing import ArrayLike
 
 from cvm_pipeline.domain.lifetime_value.estimation.maximum_likelihood import Maximum, maximise
 from cvm_pipeline.domain.lifetime_value.gamma_gamma_likelihood import Likelihood, gradient_of_rows, value_of_rows
-from cvm_pipeline.domain.lifetime_value.mathematics.distinct import distinct_counts
+from cvm_pipeline.domain.lifetime_value.mathematics.distinct import Counts
+from cvm_pipeline.domain.lifetime_value.mathematics.pieces import pieces
 from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, Parameters
 
 NAME = "gamma_gamma"
@@ -133,18 +134,28 @@ def conditional_mean(parameters: Parameters, frequency: Floats, mean_value: Floa
 
 
 def mean_given_total(parameters: Parameters, frequency: Floats, total: Floats) -> Floats:
-    """The same from the total x z of the repeat transactions, shape (n,).
+    """The same from the total x z of the repeat transactions, shape (n,); where x = 0, and below 0, it counts as 0.
 
     Raises ValueError where px + q <= 1: what such a customer spends has no mean.
     """
     p, q = parameters["p"], parameters["q"]
-    x, which = distinct_counts(frequency)
-    shape = _shape_less_one(p, q, x)
-    if (shape <= 0).any():
-        raise ValueError(f"there is no mean where p x + q <= 1: p = {p:g}, q = {q:g}, x = {x.min():g}")
-    mean = scale_to_come(parameters, x)[which]
-    mean += total
-    mean *= (p / shape)[which]
+    least = float(np.min(frequency, initial=np.inf))
+    if frequency.size and _shape_less_one(p, q, np.array([least]))[0] <= 0:
+        raise ValueError(f"there is no mean where p x + q <= 1: p = {p:g}, q = {q:g}, x = {least:g}")
+    counts = Counts.covering(frequency)
+    shape = _shape_less_one(p, q, counts.values)
+    scale = scale_to_come(parameters, counts.values)
+    # Counts below the least only fill the table: no row takes theirs.
+    factor = p / np.where(shape > 0, shape, 1.0)
+    # Not by a choice row by row, which a processor can't foresee: it took as long as all the rest.
+    most = np.where(counts.values > 0, np.inf, 0.0)
+    mean = np.empty(frequency.shape)
+    for rows in pieces(frequency.size):
+        place = counts.place(frequency[rows])
+        part = np.maximum(total[rows], 0.0)
+        np.minimum(part, most.take(place), out=part)
+        part += scale.take(place)
+        np.multiply(part, factor.take(place), out=mean[rows])
     return mean
 
 

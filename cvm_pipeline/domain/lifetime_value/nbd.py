@@ -13,6 +13,8 @@ Belongs here: the model and its fit. Not here: the search (estimation/maximum_li
 
 from __future__ import annotations
 
+from types import MappingProxyType
+
 import numpy as np
 
 from cvm_pipeline.domain.lifetime_value.estimation.maximum_likelihood import maximise
@@ -38,6 +40,7 @@ class NBD(TransactionModel):
 
     name = "nbd"
     parameter_names = NAMES
+    time_powers = MappingProxyType({"alpha": 1})
     knows_p_alive = False
 
     def fit(self, histories: PurchaseHistories) -> Fit:

@@ -20,6 +20,7 @@ Belongs here: the model and its fit. Not here: integrals, derivatives (pareto_nb
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import numpy as np
 
@@ -54,6 +55,7 @@ class ParetoNBD(TransactionModel):
 
     name = "pareto_nbd"
     parameter_names = NAMES
+    time_powers = MappingProxyType({"alpha": 1, "beta": 1})
     knows_p_alive = True
 
     def fit(self, histories: PurchaseHistories) -> Fit:

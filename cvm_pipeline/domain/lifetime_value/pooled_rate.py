@@ -18,7 +18,8 @@ observed retention right after a purchase, falls with silence, and reaches 0; it
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -34,6 +35,7 @@ class PooledRate(Forecaster):
 
     name: str = "pooled_rate"
     parameter_names: tuple[str, ...] = ("rate", "retention")
+    time_powers: Mapping[str, int] = field(default_factory=lambda: {"rate": -1})
 
     def fit(self, histories: PurchaseHistories) -> Fit:
         """From three sums; always succeeds. There is no likelihood of lifetimes, and none is given."""

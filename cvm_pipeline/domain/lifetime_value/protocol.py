@@ -151,6 +151,7 @@ class Forecaster(ABC):
 
     name: str  # the module's name, as published in `clv_model_card.model` and `customer_value.clv_model`
     parameter_names: tuple[str, ...]
+    time_powers: Mapping[str, int]  # 1: a parameter is a time, -1: a rate; one that is neither is absent
     own_unit_days: float | None = None  # the only unit that it can be fitted in, where the unit is not free
 
     @abstractmethod
@@ -168,6 +169,10 @@ class Forecaster(ABC):
     @abstractmethod
     def pmf_while_alive(self, parameters: Parameters, counts: Floats, horizon: float, x: Floats, T: Floats) -> Floats:
         """P(exactly m transactions in (T, T + horizon] | alive at T, x, T) for each m of `counts` (m,), shape (n, m)."""
+
+    def in_days(self, parameters: Parameters, unit_days: float) -> Parameters:
+        """The same parameters with the day as the unit of time, where it was one of `unit_days` days."""
+        return {name: value * unit_days ** self.time_powers.get(name, 0) for name, value in parameters.items()}
 
     def p_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """P(alive at T | x, t_x, T), shape (n,)."""

@@ -60,10 +60,9 @@ class Spend:
 
     def expected(self, frequency: Floats, repeat_sales: Floats) -> Floats:
         """Expected value of one transaction, (n,), finite and >= 0. `repeat_sales`: net total over the x repeats."""
-        total = _taken(frequency, repeat_sales)
         if self.fallback:
-            return (total + self.base_mean) / (frequency + 1.0)
-        return gamma_gamma.mean_given_total(self.parameters, frequency, total)
+            return (_taken(frequency, repeat_sales) + self.base_mean) / (frequency + 1.0)
+        return gamma_gamma.mean_given_total(self.parameters, frequency, repeat_sales)
 
     def shapes(self, frequency: Floats, repeat_sales: Floats) -> tuple[float, Floats, Floats]:
         """p, q (n,) and scale (n,) of the total of m transactions to come, as mathematics/future_total.py takes them.

@@ -353,8 +353,8 @@ def infinite_horizon(model: ValueModel, rows: Rows) -> tuple[float, float]:
     timing = model.champion.timing
     if not isinstance(timing.model, TransactionModel):
         raise ValueError(f"{timing.model.name} has no infinite horizon")
-    rate = np.log1p(model.settings.discount_rate_yearly) * timing.unit_days / DAYS_A_YEAR
-    while_alive = timing.model.residual_while_alive(timing.fit.parameters, rate, pairs[0], pairs[1] / timing.unit_days)
+    rate = np.log1p(model.settings.discount_rate_yearly) / DAYS_A_YEAR
+    while_alive = timing.model.residual_while_alive(timing.parameters, rate, *pairs)
     residual = model.champion.level(rows) * while_alive[where]
     each = model.spend.expected(x, rows["repeat_sales"])
     return float(residual.mean()), float((residual * each).mean())

@@ -50,8 +50,10 @@ class Posterior:
 
     def expected_by_kind(self, horizon: Floats, A: Floats, kind: NDArray[np.intp]) -> Floats:
         """G of rows (n,) of these kinds, shape (n, k), by polynomials."""
-        result = np.zeros((A.size, horizon.size))
         later = horizon > 0
+        if later.all():
+            return by_stretches(self._expected, horizon, A, kind)
+        result = np.zeros((A.size, horizon.size))
         result[:, later] = by_stretches(self._expected, horizon[later], A, kind)
         return result
 

@@ -22,6 +22,8 @@ from cvm_pipeline.domain.lifetime_value.protocol import Floats
 _NODES = 18
 # Values computed at once: the working arrays stay in a core's cache.
 _CHUNK = 16_384
+# Values whose places are kept: 16 MB.
+_HELD = 2**20
 
 # t / A (m, nodes), the largest of each row's stretch (m,), which function each row is of (m,) -> values (m, nodes).
 Function = Callable[[Floats, Floats, NDArray[np.intp]], Floats]
@@ -50,14 +52,15 @@ def by_stretches(function: Function, t: Floats, A: Floats, which: NDArray[np.int
         at -= 1.0
         return at, floor.astype(np.intp) + (which[part, None] * stretches - first)
 
+    # Found twice rather than held, where there are many.
+    held = [places(part) for part in parts] if result.size <= _HELD else None
     occurs = np.zeros((int(which.max()) + 1) * stretches, dtype=bool)
-    for part in parts:
-        occurs[places(part)[1]] = True
+    for _, cell in held or map(places, parts):
+        occurs[cell] = True
     cells = np.flatnonzero(occurs)
     powers = np.zeros((_NODES, occurs.size))
     powers[:, cells] = _polynomials(function, cells % stretches + first, cells // stretches)
-    for part in parts:
-        at, cell = places(part)
+    for part, (at, cell) in zip(parts, held or map(places, parts), strict=True):
         value = powers[-1].take(cell)
         for coefficients in powers[-2::-1]:
             value *= at

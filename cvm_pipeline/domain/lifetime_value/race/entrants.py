@@ -20,7 +20,7 @@ from typing import Protocol
 import numpy as np
 
 from cvm_pipeline.domain.lifetime_value.mathematics.distinct import distinct_pairs
-from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, Forecaster
+from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, Forecaster, Parameters
 from cvm_pipeline.domain.lifetime_value.race.slices import Rows
 
 
@@ -38,19 +38,22 @@ class Timing:
             raise ValueError(f"{self.model.name} was not fitted")
         return self.fit.time_unit_days
 
+    @property
+    def parameters(self) -> Parameters:
+        """The model's, with the day as the unit of time: columns of days need not be divided, row by row."""
+        return self.model.in_days(self.fit.parameters, self.unit_days)
+
     def profile(self, days: Floats, x: Floats, T: Floats) -> Floats:
         """Expected transactions of who is alive, within each of `days` (k,), shape (n, k). T in days."""
-        return self.model.expected_while_alive(
-            self.fit.parameters, np.atleast_1d(days) / self.unit_days, x, T / self.unit_days
-        )
+        return self.model.expected_while_alive(self.parameters, np.atleast_1d(days), x, T)
 
     def p_alive(self, x: Floats, t_x: Floats, T: Floats) -> Floats:
         """P(alive), (n,). t_x and T in days."""
-        return self.model.p_alive(self.fit.parameters, x, t_x / self.unit_days, T / self.unit_days)
+        return self.model.p_alive(self.parameters, x, t_x, T)
 
     def pmf(self, counts: Floats, days: float, x: Floats, T: Floats) -> Floats:
         """P(so many transactions within `days` | alive), shape (n, counts). T in days."""
-        return self.model.pmf_while_alive(self.fit.parameters, counts, days / self.unit_days, x, T / self.unit_days)
+        return self.model.pmf_while_alive(self.parameters, counts, days, x, T)
 
 
 class Entrant(Protocol):

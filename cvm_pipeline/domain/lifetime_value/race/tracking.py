@@ -35,9 +35,7 @@ def track(timing: Timing, born: Floats, customers: float, repeats: pa.Table, as_
     ago = np.unique(np.linspace(history, 0, min(_POINTS, history + 1)).astype(np.int64))[::-1]
     tenure, count = np.unique(born, return_counts=True)
     each = customers / max(born.size, 1)
-    of_age = timing.model.unconditional_expectation(
-        timing.fit.parameters, np.arange(history + 1, dtype=np.float64) / timing.unit_days
-    )
+    of_age = timing.model.unconditional_expectation(timing.parameters, np.arange(history + 1, dtype=np.float64))
     expected = np.array([
         (count * of_age[np.maximum(tenure - past, 0).astype(np.int64)] * (tenure >= past)).sum() * each for past in ago
     ])  # fmt: skip
