@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Annotated, Any
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PrivateAttr, ValidationInfo
+from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PrivateAttr, ValidationInfo, field_validator
 
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.config.paths import glob_pattern
@@ -52,6 +52,23 @@ class Project(Section):
     quality: Quality = Quality()
     publish: Publish = Publish()
     engine: Engine = Engine()
+
+    @field_validator("clv")
+    @classmethod
+    def _covariates_are_mapped(cls, clv: Clv, info: ValidationInfo) -> Clv:
+        people = [source for source in info.data.get("sources", ()) if source.entity == "customers"]
+        for name in clv.covariates:
+            mapped = [source for source in people if name in source.columns]
+            if not mapped:
+                raise wrong(
+                    f"covariates: no source of customers maps {name}", "map it there, or leave it out of clv.covariates"
+                )
+            if not any("updated_at" in source.columns or source.effective_at for source in mapped):
+                raise wrong(
+                    f"covariates: {name} has no date: a forecast may only be told what was known when it was made",
+                    "map updated_at in the source of customers",
+                )
+        return clv
 
     _file: Path = PrivateAttr(default_factory=Path)
     _root: Path = PrivateAttr(default_factory=Path)

@@ -184,7 +184,15 @@ def _map_date(entry: Entry, canonical: str, column: str, values: list[str]) -> N
     if len(readings) == 1:
         entry.columns[canonical] = readings[0]
     elif not readings:
-        entry.note(canonical, f"The format of {values[0]} is not known here: write strptime(column, 'format')")
+        strange = next(
+            (value for value in values if not look_at_dates([value]).choices and not look_at_dates([value]).is_iso),
+            values[0],
+        )
+        entry.note(
+            canonical,
+            f"No format reads {strange} together with the other {column}: if it is dirt, leave this line as it is (such rows are "
+            "quarantined); else write strptime(column, 'format')",
+        )
     else:
         entry.note(canonical, f"Day and month of {look.example} can't be told apart in the sample: use the right one")
         for reading in readings[:6]:

@@ -59,15 +59,14 @@ def _models(names: tuple[str, ...]) -> tuple[str, ...]:
     if names == _MODELS:
         return names
     # Imported here: the models bring numpy and scipy, which reading a plain configuration must not wait for.
-    from cvm_pipeline.domain.lifetime_value.race.champion import P_ALIVE_MODELS
-    from cvm_pipeline.domain.lifetime_value.registry import transaction_models
+    from cvm_pipeline.domain.lifetime_value.registry import p_alive_models, transaction_models
 
     known = [model.name for model in transaction_models()]
     for name in names:
         if name not in known:
             raise wrong(f"there is no model {name!r}", did_you_mean(name, known))
-    if not set(names) & set(P_ALIVE_MODELS):
-        raise wrong("none of the models can give p_alive", f"name {' or '.join(P_ALIVE_MODELS)}")
+    if not set(names) & set(p_alive_models()):
+        raise wrong("none of the models can give p_alive", f"name {' or '.join(p_alive_models())}")
     return tuple(dict.fromkeys(names))
 
 

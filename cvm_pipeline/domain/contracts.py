@@ -149,7 +149,7 @@ _VALUE_COLUMNS = (
     _c("behaviour_cluster", "varchar", "Cluster of behaviour", nullable=True),
     _c("is_excluded", "boolean", "Flagged, and therefore out of fits, cut points and segment averages"),
     _c("exclusion_reason", "varchar", "The flag", nullable=True, vocabulary=EXCLUSIONS),
-    _c("clv_model", "varchar", "The model that gave p_alive and clv; null for prospects", nullable=True),
+    _c("clv_model", "varchar", "The champion, which gave clv and every expectation (who gave p_alive: clv_model_card); null for prospects", nullable=True),
     _PUBLICATION,
 )  # fmt: skip
 
@@ -253,8 +253,8 @@ CLV_MODEL_CARD = Table(
     (
         _AS_OF,
         _c("model", "varchar", "The model's module name"),
-        _c("cut_date", "varchar", "Date the history was cut at; all = fitted on all that was known"),
-        _c("metric", "varchar", "param_, se_, log_likelihood, customers, converged ..."),
+        _c("cut_date", "varchar", "Date the history was cut at; all = fitted on all that was known, and backtest_ metrics pooled over the cuts"),
+        _c("metric", "varchar", "param_<letter>, se_, low_, high_ (95 %); backtest_<measure> on held-out windows; is_champion, gives_p_alive, fallback (1: a pooled stand-in); coverage_, pit_share, interval_ (do intervals hold); gate_, drift_; note explains"),
         _c("value", "double", "The metric's value; null where it can't be had, with the reason in note", nullable=True),
         _c("note", "varchar", "What a reader should know about it", nullable=True),
         _PUBLICATION,

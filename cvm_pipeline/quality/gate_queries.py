@@ -263,6 +263,13 @@ MODEL = (
     ),
     replace(
         none_of(
+            "champions_unjudged", "Champions that no window of the past has judged",
+            "select model, note from card where metric = 'backtest_cuts' and value = 0",
+        ),
+        low=None, high=None, must_block=False,
+    ),
+    replace(
+        none_of(
             "intervals_unsound", "Champions whose intervals do not hold what they promise on held-out windows",
             "select model, note from card where metric = 'interval_is_sound' and value = 0",
         ),

@@ -57,7 +57,7 @@ INSIDE_FUNCTIONS_ONLY = {
 PURE = {"numpy", "pandas", "pyarrow", "pyarrow.compute", "scipy"}
 PURE_STANDARD = {
     "__future__", "abc", "bisect", "calendar", "collections", "dataclasses", "datetime", "decimal", "difflib", "enum", "fractions",
-    "functools", "heapq", "importlib", "itertools", "math", "operator", "pkgutil", "re", "statistics", "string", "typing",
+    "functools", "heapq", "importlib", "itertools", "math", "operator", "pkgutil", "re", "statistics", "string", "types", "typing",
 }  # fmt: skip
 IMPURE_CALLS = {
     "now",

@@ -64,7 +64,7 @@ class BgBb(TransactionModel):
     name = "bg_bb"
     parameter_names = NAMES
     time_powers = MappingProxyType({})
-    knows_p_alive = True
+    knows_p_alive = False  # metrics.md names two, of customers who can buy at any time
     own_unit_days = 1.0
 
     def fit(self, histories: PurchaseHistories) -> Fit:

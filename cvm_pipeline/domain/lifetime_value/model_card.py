@@ -131,6 +131,8 @@ def model_card(model: ValueModel, before: pa.Table | None = None) -> pa.Table:
     if model.race:
         _add_race(card, model.race)
         card.add(gives_p_alive, P_ALIVE_RUNNING, model.p_alive_choice.running, model.p_alive_choice.rival)
+    else:
+        card.add(champion, "backtest_cuts", 0.0, model.unjudged)
     if before is not None:
         for name, metric, errors in drift(card.table(), before):
             card.add(name, metric, errors, "standard errors since the snapshot before")
@@ -211,7 +213,7 @@ def _add_race(card: Card, race: Race) -> None:
             champion,
             f"gate_{measure}_low",
             float(f"{low:.6g}"),
-            f"champion less the best naive forecast ({race.naive} by RMSE)",
+            "champion less the best naive forecast by that measure",
         )
         card.add(champion, f"gate_{measure}_high", float(f"{verdict.high[measure]:.6g}"))
     card.add(champion, "gate_blocked", float(verdict.blocked), verdict.reason)

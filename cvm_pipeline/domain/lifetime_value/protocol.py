@@ -171,7 +171,12 @@ class Forecaster(ABC):
         """P(exactly m transactions in (T, T + horizon] | alive at T, x, T) for each m of `counts` (m,), shape (n, m)."""
 
     def in_days(self, parameters: Parameters, unit_days: float) -> Parameters:
-        """The same parameters with the day as the unit of time, where it was one of `unit_days` days."""
+        """The same parameters with the day as the unit of time, where it was one of `unit_days` days.
+
+        Raises ValueError where the model has a unit of its own and this is another.
+        """
+        if self.own_unit_days not in (None, unit_days):
+            raise ValueError(f"{self.name} counts in units of {self.own_unit_days:g} days, not of {unit_days:g}")
         return {name: value * unit_days ** self.time_powers.get(name, 0) for name, value in parameters.items()}
 
     def p_alive(self, parameters: Parameters, x: Floats, t_x: Floats, T: Floats) -> Floats:
@@ -199,7 +204,7 @@ class Forecaster(ABC):
         log_alive = self.log_p_alive(parameters, x, t_x, T)[:, None]
         counts = np.asarray(counts, dtype=np.float64)
         chance = np.exp(log_alive) * self.pmf_while_alive(parameters, counts, horizon, x, T)
-        return np.where(counts == 0, chance - np.expm1(log_alive), chance)
+        return np.where(counts == 0, chance - np.expm1(log_alive), np.where(counts < 0, 0.0, chance))
 
     def unconditional_pmf(self, parameters: Parameters, counts: Floats, t: float) -> Floats:
         """P(X(t) = m): a new customer's repeat transactions in the first t, shape (m,)."""

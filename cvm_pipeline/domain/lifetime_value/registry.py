@@ -33,3 +33,9 @@ def transaction_model(name: str) -> TransactionModel:
         if model.name == name:
             return model
     raise KeyError(f"no transaction model {name}")
+
+
+@cache
+def p_alive_models() -> tuple[str, ...]:
+    """The models whose P(alive) may be published, by name (metrics.md, "P(alive)"): they say so themselves."""
+    return tuple(model.name for model in transaction_models() if model.knows_p_alive)

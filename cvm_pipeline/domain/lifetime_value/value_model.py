@@ -28,12 +28,12 @@ from cvm_pipeline.domain.lifetime_value.predictive import Predictive, tabulate
 from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, PurchaseHistories, TransactionModel
 from cvm_pipeline.domain.lifetime_value.race.backtest import Race, Rules, examples_of, race
 from cvm_pipeline.domain.lifetime_value.race.base_fit import DEFAULT_MODELS, BaseFit, SpendSample, fit_base
-from cvm_pipeline.domain.lifetime_value.race.champion import P_ALIVE_MODELS, PAliveChoice, choose_p_alive
+from cvm_pipeline.domain.lifetime_value.race.champion import PAliveChoice, choose_p_alive
 from cvm_pipeline.domain.lifetime_value.race.cuts import Plan
 from cvm_pipeline.domain.lifetime_value.race.entrants import Entrant, Probability, Timing, expected
 from cvm_pipeline.domain.lifetime_value.race.intervals import Correction, TotalSpread, group_of, thirds
 from cvm_pipeline.domain.lifetime_value.race.slices import HISTORY, Rows, Slices
-from cvm_pipeline.domain.lifetime_value.registry import transaction_model
+from cvm_pipeline.domain.lifetime_value.registry import p_alive_models, transaction_model
 from cvm_pipeline.domain.lifetime_value.spend import Spend
 
 UNRACED_CHAMPION = "mbg_nbd"
@@ -76,8 +76,8 @@ class Settings:
             raise ValueError(f"discount_rate_yearly must be above -1, not {self.discount_rate_yearly}")
         if not np.isfinite(self.margin_rate):
             raise ValueError(f"margin_rate must be finite, not {self.margin_rate}")
-        if not set(self.models) & set(P_ALIVE_MODELS):
-            raise ValueError(f"models must name one that can give p_alive: {' or '.join(P_ALIVE_MODELS)}")
+        if not set(self.models) & set(p_alive_models()):
+            raise ValueError(f"models must name one that can give p_alive: {' or '.join(p_alive_models())}")
 
     @property
     def horizon_days(self) -> float:
@@ -120,7 +120,7 @@ class ValueModel:
 
     `champion` gives every expectation, `p_alive` the published P(alive); `fallback` says why no model of lifetimes stands
     behind them, else empty. `thirds`: the expected sales of the judged window that cut the base into thirds; `sample`:
-    unflagged customers of the snapshot, as far as backtests look at them.
+    unflagged customers of the snapshot, as far as backtests look at them; `dates_of_cuts`: how many cuts were planned.
     """
 
     settings: Settings
@@ -134,6 +134,18 @@ class ValueModel:
     thirds: tuple[float, float] = (0.0, 0.0)
     sample: Rows | None = None
     fallback: str = ""
+    dates_of_cuts: int = 0
+
+    @property
+    def unjudged(self) -> str:
+        """Why no cut of the past has judged the champion, else empty."""
+        if self.race is not None:
+            return ""
+        if not self.dates_of_cuts:
+            return "not judged by what came: history is too short to be cut"
+        return (
+            f"not judged by what came: at the {self.dates_of_cuts} dates of the past the base was too small for a model"
+        )
 
     @property
     def spend(self) -> Spend:
@@ -176,20 +188,23 @@ def fit(
     sample = known.rows if known else None
     described = (sample, settings.covariates) if sample else None
     fitted = fit_base(population, repeat_spend, examples, settings.models, settings.time_unit_days, described)
+    told = {name: _with_parameter_intervals(name, one, population) for name, one in fitted.fits.items()}
+    fitted = replace(fitted, fits=told)
     margins = margin.fit(base.margin, settings.margin_rate, float(base.cost_covered_revenue), float(base.revenue_total))
-    if not set(P_ALIVE_MODELS) & set(fitted.timings):
-        return _fallback(population, fitted, margins, settings)
+    planned = len(past.plan.cuts) if past else 0
+    if not set(p_alive_models()) & set(fitted.timings):
+        return replace(_fallback(population, fitted, margins, settings), dates_of_cuts=planned)
     ran = _run(past, fitted, settings)
     choice = choose_p_alive(_briers(ran, fitted), past.p_alive if past else None)
     champion = _champion(ran, fitted, past)
     predictive = _tabulate(champion, fitted.spend, settings.horizon_days, population)
     return ValueModel(
         settings, fitted, margins, champion, fitted.timings[choice.model], choice, predictive, ran,
-        _thirds(champion, fitted.spend, sample, ran), sample,
+        _thirds(champion, fitted.spend, sample, ran), sample, dates_of_cuts=planned,
     )  # fmt: skip
 
 
-def _with_intervals(name: str, fitted: Fit, population: PurchaseHistories) -> Fit:
+def _with_parameter_intervals(name: str, fitted: Fit, population: PurchaseHistories) -> Fit:
     if not fitted.converged or fitted.time_unit_days is None:
         return fitted
     found = intervals(transaction_model(name), fitted, population.in_unit(fitted.time_unit_days))
@@ -201,7 +216,7 @@ def _with_intervals(name: str, fitted: Fit, population: PurchaseHistories) -> Fi
 def _fallback(
     population: PurchaseHistories, fitted: BaseFit, margins: MarginParameters, settings: Settings
 ) -> ValueModel:
-    notes = [f"{name} did not converge: {fit.note}" for name, fit in fitted.fits.items() if name in P_ALIVE_MODELS]
+    notes = [f"{name} did not converge: {fit.note}" for name, fit in fitted.fits.items() if name in p_alive_models()]
     pooled = Timing(POOLED_RATE, POOLED_RATE.fit(population.in_unit(settings.time_unit_days)))
     champion = Probability(pooled)
     return ValueModel(
@@ -218,13 +233,13 @@ def _run(past: Past | None, fitted: BaseFit, settings: Settings) -> Race | None:
 
 
 def _briers(ran: Race | None, fitted: BaseFit) -> dict[str, float]:
-    return {n: ran.brier.get(n, np.nan) if ran else np.nan for n in P_ALIVE_MODELS if n in fitted.timings}
+    return {n: ran.brier.get(n, np.nan) if ran else np.nan for n in p_alive_models() if n in fitted.timings}
 
 
 def _champion(ran: Race | None, fitted: BaseFit, past: Past | None) -> Entrant:
     timings = fitted.timings
     if ran is None or past is None:
-        name = UNRACED_CHAMPION if UNRACED_CHAMPION in timings else next(n for n in P_ALIVE_MODELS if n in timings)
+        name = UNRACED_CHAMPION if UNRACED_CHAMPION in timings else next(n for n in p_alive_models() if n in timings)
         return Probability(timings[name])
     known = past.slices.at(past.plan.as_of)
     entrants = fitted.entrants(ran.shape, known.rows if known else Rows({}), ran.plan.window_days)
@@ -255,8 +270,12 @@ def score(batch: pa.RecordBatch, model: ValueModel) -> pa.RecordBatch:
     column = {name: batch.column(name) for name in batch.schema.names}
     bought = to_floats(column["transactions"]) > 0
     history = {name: to_floats(column[name], np.nan)[bought] for name in HISTORY}
-    if any(np.isnan(values).any() for values in history.values()):
-        raise ValueError("a customer with transactions needs frequency, recency and T")
+    x, t_x, T = history.values()
+    # Not a null, and nothing that no customer can have done: the models' tables are looked up by whole numbers.
+    if not ((x >= 0) & (x == np.floor(x)) & (t_x >= 0) & (t_x <= T) & (np.inf > T)).all():
+        raise ValueError(
+            "a customer with transactions needs frequency, recency and T: a whole frequency, and 0 <= recency <= T"
+        )
     words = set(model.champion.needs) & set(model.settings.covariates)
     rows = Rows(
         history | {name: to_floats(column[name])[bought] for name in model.champion.needs if name not in words},

@@ -69,7 +69,8 @@ def test_dbt_is_told_the_slices_of_a_plan(tmp_path):
 
 def test_dbt_is_told_the_covariates(tmp_path):
     source = "{entity: orders, path: a.csv, columns: {customer_id: c, ordered_at: d, amount: a}}"
-    _config(tmp_path).write_text(f"sources: [{source}]\nclv: {{covariates: [city, gender]}}\n")
+    people = "{entity: customers, path: p.csv, columns: {customer_id: c, city: t, gender: g, updated_at: u}}"
+    _config(tmp_path).write_text(f"sources: [{source}, {people}]\nclv: {{covariates: [city, gender]}}\n")
     project = load_choice(choose_config(None, {}, tmp_path), {})
     assert dbt_variables(project, date(1998, 6, 30))["CVM_COVARIATES"] == "city,gender"
 

@@ -16,6 +16,7 @@ sources:
       ordered_at: at
       amount: total
 """
+PEOPLE = "  - {entity: customers, path: p.csv, columns: {customer_id: c, city: t, gender: g, updated_at: u}}\n"
 
 
 @pytest.fixture
@@ -317,7 +318,20 @@ def test_an_rfm_grid_of_patterns_names_every_cell(load):
 
 
 def test_a_covariate_named_twice_counts_once(load):
-    assert load(SOUND + "clv: {covariates: [city, gender, city]}\n").clv.covariates == ("city", "gender")
+    assert load(SOUND + PEOPLE + "clv: {covariates: [city, gender, city]}\n").clv.covariates == ("city", "gender")
+
+
+@pytest.mark.parametrize(
+    ("people", "told"),
+    [
+        ("", "no source of customers maps city"),
+        (PEOPLE.replace("city: t", "country: t"), "no source of customers maps city"),
+        (PEOPLE.replace(", updated_at: u", ""), "city has no date"),
+    ],
+)
+def test_a_covariate_that_nothing_could_be_known_of_is_refused(load, people, told):
+    with pytest.raises(ConfigurationError, match=told):
+        load(SOUND + people + "clv: {covariates: [city]}\n")
 
 
 def test_the_grid_follows_the_cadence_and_starts_with_history(load):
@@ -366,6 +380,7 @@ sources:
     timezone: UTC
     source_system: s
     currency: EUR
+  - {entity: customers, path: p.csv, columns: {customer_id: c, city: t, updated_at: u}}
 clv: {horizon: 1, discount_rate_yearly: 0.1, time_unit: day, margin_rate: 0.5, backtest_customers: 100,
       models: [mbg_nbd], select_by: mae, covariates: [city]}
 tiers: {method: pareto, cuts: [0.1, 0.2], band: 0.01}

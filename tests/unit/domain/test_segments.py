@@ -103,10 +103,10 @@ def test_summaries_are_sums_in_decimals_over_those_not_excluded(rows: list[dict]
         if not variances:
             assert each["clv_low"] is each["clv_high"] is each["interval_basis"] is None
             continue
-        # Its own interval: the half-width is that of the sum, not the sum of half-widths.
-        half = SPREAD.reach * math.sqrt(math.fsum(variances) + (SPREAD.share * float(each["clv"])) ** 2)
-        assert float(each["clv_high"] - each["clv"]) == pytest.approx(half, rel=1e-6, abs=1e-3)
-        assert float(each["clv"] - each["clv_low"]) == pytest.approx(half, rel=1e-6, abs=1e-3)
+        # Its own interval: that of the sum with its customers' variances together, not the sum of their ends.
+        ends = SPREAD.interval(np.array([float(each["clv"])]), np.array([math.fsum(variances)]))
+        for name, end in zip(("clv_low", "clv_high"), ends, strict=True):
+            assert float(each[name]) == pytest.approx(float(end[0]), rel=1e-9, abs=1e-4)
         assert each["interval_basis"] == "unproven"
     told = {(each["scheme"], each["segment"]) for each in found.to_pylist()}
     assert told == {

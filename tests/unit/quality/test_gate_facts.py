@@ -82,6 +82,7 @@ BROKEN = {
     "clv_is_like_the_past": f"update {HISTORY} set clv_12m = 3000 {OF_ALICE}",
     "the_champion_is_no_worse_than_naive": CARD.format("gate_blocked", 1),
     "the_champion_is_no_worse_in_ranking_or_mean_error": CARD.format("gate_warned", 1),
+    "the_champion_was_judged_by_what_came": CARD.format("backtest_cuts", 0),
     "intervals_hold_what_they_promise": CARD.format("interval_is_sound", 0),
     "the_models_moved_within_their_errors": CARD.format("drift_r", -4.5),
     "clv_moved_little_since_the_earlier_snapshot": f"update {HISTORY} set clv = 85 {OF_ALICE}",

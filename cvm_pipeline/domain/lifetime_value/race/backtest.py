@@ -40,6 +40,7 @@ from cvm_pipeline.domain.lifetime_value.race.intervals import (
     total_spread,
 )
 from cvm_pipeline.domain.lifetime_value.race.slices import Known, Outcome, Rows, Slices
+from cvm_pipeline.domain.lifetime_value.registry import p_alive_models
 
 _TIES_SEED = 19970101
 
@@ -133,7 +134,7 @@ def race(slices: Slices, plan: Plan, rules: Rules) -> Race | None:
         pooled=pooled,
         shape=shape,
         champion=winner,
-        brier={n: pooled[n]["brier"] for n in everywhere if n in champion.P_ALIVE_MODELS},
+        brier={n: pooled[n]["brier"] for n in everywhere if n in p_alive_models()},
         verdict=verdict,
         correction=correct(oldest_first),
         total=_spread([cut for cut in cuts if cut.window in plan.apart], winner),

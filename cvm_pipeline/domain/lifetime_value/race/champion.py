@@ -20,7 +20,6 @@ HIGHER_IS_BETTER = ("spearman", "value_spearman", "value_gini", "value_capture")
 SELECT_BY = (*LOWER_IS_BETTER, *HIGHER_IS_BETTER)
 GATE_MEASURES = ("rmse", "poisson_deviance")
 
-P_ALIVE_MODELS = ("mbg_nbd", "pareto_nbd")
 SNAPSHOTS_TO_CHANGE = 3
 # Metric of the model that gives p_alive: how long its rival, named in the note, has been better.
 P_ALIVE_RUNNING = "p_alive_rival_running"

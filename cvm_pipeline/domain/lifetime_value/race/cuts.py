@@ -51,7 +51,7 @@ class Plan:
     @property
     def step_days(self) -> int:
         """The grid's step, w/6: the unit in which recent behaviour is counted; 30 days where nothing is cut."""
-        return max(self.window_days // _STEPS, 1) if self.window_days else 30
+        return recent_days(self.window_days, 1) if self.window_days else 30
 
     def training_windows(self, known_by: date) -> tuple[Window, ...]:
         """Windows that a learner may be trained on when only `known_by` and what was before it is known."""
@@ -65,6 +65,11 @@ class Plan:
             if not chosen or cut.end <= chosen[-1].start:
                 chosen.append(cut)
         return tuple(chosen)
+
+
+def recent_days(window_days: int, steps: int) -> int:
+    """Days that the counts of the last 1..6 `steps` span, such as transactions_6w: whole ones, at most five short of w."""
+    return steps * max(window_days // _STEPS, 1)
 
 
 def plan(first_date: date | None, as_of: date, horizon_days: int) -> Plan:

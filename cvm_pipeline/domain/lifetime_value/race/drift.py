@@ -2,8 +2,9 @@
 
 Belongs here: that comparison of two cards. Not here: what is done about it (the gate warns), reading cards.
 
-A parameter's move is (ln now - ln before) over the root of both squared standard errors on the log scale. The two fits
-share most of their data, so that this overstates the error and a large value is rare by chance.
+A parameter's move is (ln now - ln before) over the root of both squared standard errors on the log scale; that of a covariate's
+effect or of kappa, which may have either sign, is the difference itself over theirs. The two fits share most of their data, so
+that this overstates the error and a large value is rare by chance.
 """
 
 from __future__ import annotations
@@ -24,16 +25,25 @@ def drift(now: pa.Table, before: pa.Table) -> Iterator[tuple[str, str, float]]:
             (model, "time_unit_days")
         ):
             continue
-        if metric.startswith("param_") and value > 0:
+        if metric.startswith("param_"):
             name = metric.removeprefix("param_")
             then, errors = earlier.get((model, metric)), [c.get((model, f"se_{name}")) for c in (values, earlier)]
-            if then is not None and then > 0 and errors[0] and errors[1]:
+            if then is None or not errors[0] or not errors[1]:
+                continue
+            if _has_a_sign(name):
+                yield model, f"drift_{name}", (value - then) / math.hypot(errors[0], errors[1])
+            elif value > 0 and then > 0:
                 spread = math.hypot(errors[0] / value, errors[1] / then)
                 yield model, f"drift_{name}", (math.log(value) - math.log(then)) / spread
         elif metric in _MEASURES:
             then, errors = earlier.get((model, metric)), [c.get((model, f"{metric}_se")) for c in (values, earlier)]
             if then is not None and errors[0] and errors[1]:
                 yield model, f"drift_{metric}", (value - then) / math.hypot(errors[0], errors[1])
+
+
+def _has_a_sign(name: str) -> bool:
+    # Effects are gamma_<linked parameter>..., as their paper's; `gamma` alone is a parameter of BG/BB and positive.
+    return name == "kappa" or name.startswith("gamma_")
 
 
 def _by_name(card: pa.Table) -> dict[tuple[str, str], float]:

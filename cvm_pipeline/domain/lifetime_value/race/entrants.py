@@ -21,6 +21,7 @@ import numpy as np
 
 from cvm_pipeline.domain.lifetime_value.mathematics.distinct import distinct_pairs
 from cvm_pipeline.domain.lifetime_value.protocol import Fit, Floats, Forecaster, Parameters
+from cvm_pipeline.domain.lifetime_value.race.cuts import recent_days
 from cvm_pipeline.domain.lifetime_value.race.slices import Rows
 
 
@@ -140,8 +141,9 @@ def _zero(rows: Rows, days: float, parameters: Mapping[str, float]) -> Floats:
 
 
 def _carried_forward(rows: Rows, days: float, parameters: Mapping[str, float]) -> Floats:
+    span = recent_days(int(days), 6)
     # The first transaction is no repeat: it can't come again.
-    return np.maximum(rows["transactions_6w"] - (rows["T"] < days), 0.0)
+    return np.maximum(rows["transactions_6w"] - (rows["T"] < span), 0.0) * (days / span)
 
 
 def _own_rate(rows: Rows, days: float, parameters: Mapping[str, float]) -> Floats:
@@ -149,7 +151,7 @@ def _own_rate(rows: Rows, days: float, parameters: Mapping[str, float]) -> Float
 
 
 def _fit_retention(rows: Rows, days: float) -> Mapping[str, float]:
-    known_before = rows["T"] >= days / 3.0
+    known_before = rows["T"] >= recent_days(int(days), 2)
     bought = rows["transactions_2w"][known_before]
     if not bought.size:
         return {"retention": 0.0, "transactions": 0.0}
@@ -161,7 +163,8 @@ def _fit_retention(rows: Rows, days: float) -> Mapping[str, float]:
 
 
 def _retained(rows: Rows, days: float, parameters: Mapping[str, float]) -> Floats:
-    return np.full(rows.size, 3.0 * parameters["retention"] * parameters["transactions"])
+    thirds = days / recent_days(int(days), 2)
+    return np.full(rows.size, thirds * parameters["retention"] * parameters["transactions"])
 
 
 # Zero; the last window again; x / T; what the average retained customer bought in the last third, for everybody.

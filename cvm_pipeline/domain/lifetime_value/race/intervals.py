@@ -142,9 +142,19 @@ class TotalSpread:
         return float(stdtrit(max(self.cuts, 1), 1.0 - TAIL))
 
     def interval(self, total: Floats, variance: Floats) -> tuple[Floats, Floats]:
-        """10 % and 90 % quantiles of totals whose customers' own variances sum to `variance`."""
-        half = self.reach * np.sqrt(variance + (self.share * total) ** 2)
-        return total - half, total + half
+        """10 % and 90 % quantiles of totals whose customers' own variances sum to `variance`.
+
+        A total above 0 is log-normal, since it is made of sales: where its error is small that is the normal law, and
+        where it is large the low end stays above 0. Other totals (losses outweigh) are normal.
+        """
+        error = np.sqrt(variance + (self.share * total) ** 2)
+        positive = total > 0
+        spread = np.sqrt(np.log1p((error / np.where(positive, total, 1.0)) ** 2))
+        low, high = (np.exp(side * self.reach * spread - 0.5 * spread**2) * total for side in (-1.0, 1.0))
+        return (
+            np.where(positive, low, total - self.reach * error),
+            np.where(positive, high, total + self.reach * error),
+        )
 
 
 def total_spread(predicted: Floats, actual: Floats, variance: Floats) -> TotalSpread:

@@ -159,3 +159,15 @@ def test_a_giant_costs_no_digit_and_is_expected_to_go_on(model, days) -> None:
     assert fit.log_likelihood == pytest.approx(model.log_likelihood(fit.parameters, base), rel=1e-12)
     expected = model.expected_transactions(fit.parameters, np.array([272.0]), x[-1:], t_x[-1:], T[-1:])
     assert 5_000 < expected[0, 0] < 10_100
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_ten_million_customers_are_fitted_like_ten_thousand_of_the_same(model, days) -> None:
+    """Counts stand for customers: errors shrink by the root, and nothing else moves beyond the stated convergence."""
+    few = model.fit(histories(days))
+    many = model.fit(histories(days, np.full(days[0].size, 1e7 / days[0].size)))
+    assert many.converged and many.customers == pytest.approx(1e7)
+    for name in model.parameter_names:
+        assert many.parameters[name] == pytest.approx(few.parameters[name], rel=1e-6)
+        shrunk = few.standard_errors[name] * np.sqrt(few.customers / 1e7)
+        assert many.standard_errors[name] == pytest.approx(shrunk, rel=1e-5)

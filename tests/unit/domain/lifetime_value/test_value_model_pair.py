@@ -298,3 +298,22 @@ def test_a_negative_margin_turns_the_interval_round(cdnow) -> None:
 def test_settings_that_make_no_sense_are_refused(wrong) -> None:
     with pytest.raises(ValueError, match=next(iter(wrong))):
         Settings(**wrong)
+
+
+def test_the_card_of_a_small_base_holds_intervals_of_its_parameters(cdnow_model) -> None:
+    card = card_of(cdnow_model)
+    for model in ("bg_nbd", "mbg_nbd", "pareto_nbd", "nbd"):
+        low, value, high = (card[model, f"{kind}_r"][0] for kind in ("low", "param", "high"))
+        assert low < value < high
+    # Its sample of 2,357 customers is too small for the normal approximation.
+    assert "importance sampling" in card["bg_nbd", "low_r"][1]
+
+
+@pytest.mark.parametrize(("at", "value"), [("frequency", 1.5), ("frequency", -1.0), ("T", -1.0), ("recency", 1e9)])
+def test_a_history_that_cannot_be_is_refused(cdnow_model, cdnow_batch, at, value) -> None:
+    column = cdnow_batch.column(at).to_pylist()
+    column[0] = value
+    place = cdnow_batch.schema.get_field_index(at)
+    broken = cdnow_batch.set_column(place, at, pa.array(column, type=pa.float64()))
+    with pytest.raises(ValueError, match="0 <= recency <= T"):
+        score(broken, cdnow_model)

@@ -61,8 +61,8 @@ def test_no_forecast_knows_what_came_after_its_cut(ran, days) -> None:
     assert not np.array_equal(same.outcome.transactions, newest.outcome.transactions)
     for name in set(MODELS) | {NAME, "carry_forward", "own_rate", "retention"}:
         np.testing.assert_array_equal(same.predicted[name], newest.predicted[name])
-    if other.shape == ran.shape:
-        np.testing.assert_array_equal(same.predicted[AVERAGE], newest.predicted[AVERAGE])
+    assert other.shape == ran.shape
+    np.testing.assert_array_equal(same.predicted[AVERAGE], newest.predicted[AVERAGE])
     for name in MODELS:
         np.testing.assert_array_equal(same.raw[name].value_high, newest.raw[name].value_high)
 

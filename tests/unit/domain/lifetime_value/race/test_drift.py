@@ -49,3 +49,10 @@ def test_measures_drift_by_their_own_errors() -> None:
     before = {("average", "backtest_rmse"): 1.7, ("average", "backtest_rmse_se"): 0.03}
     now = {("average", "backtest_rmse"): 1.9, ("average", "backtest_rmse_se"): 0.04}
     assert told(now, before) == {"drift_backtest_rmse": pytest.approx(0.2 / 0.05)}
+
+
+@pytest.mark.parametrize("name", ["kappa", "gamma_alpha_channel_web"])
+def test_what_may_have_either_sign_moves_in_its_own_standard_errors(name: str) -> None:
+    before = {("bg_nbd", f"param_{name}"): 0.3, ("bg_nbd", f"se_{name}"): 0.03}
+    now = {("bg_nbd", f"param_{name}"): -0.3, ("bg_nbd", f"se_{name}"): 0.04}
+    assert told(now, before) == {f"drift_{name}": pytest.approx(-12.0)}

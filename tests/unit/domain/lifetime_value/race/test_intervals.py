@@ -84,8 +84,20 @@ def test_a_shrunken_interval_is_seen() -> None:
 def test_the_interval_of_a_total_is_not_the_sum_of_lows_and_highs() -> None:
     spread = TotalSpread(0.05, 6)
     low, high = spread.interval(np.array([1000.0]), np.array([900.0]))
-    half = stats.t.ppf(0.9, 6) * np.sqrt(900.0 + 50.0**2)
-    assert (low[0], high[0]) == pytest.approx((1000.0 - half, 1000.0 + half))
+    # Log-normal of mean 1000 and standard deviation sqrt(900 + 50^2), as far out as Student's t with six cuts.
+    sigma = np.sqrt(np.log1p((900.0 + 50.0**2) / 1000.0**2))
+    law = stats.lognorm(sigma, scale=1000.0 * np.exp(-(sigma**2) / 2))
+    assert law.mean() == pytest.approx(1000.0) and law.std() == pytest.approx(np.sqrt(900.0 + 50.0**2))
+    reach = stats.norm.cdf(stats.t.ppf(0.9, 6))
+    assert (low[0], high[0]) == pytest.approx((law.ppf(1 - reach), law.ppf(reach)))
+
+
+def test_the_interval_of_a_total_keeps_its_sign_whatever_its_error() -> None:
+    """Sales can't fall below 0: no error of theirs makes the low end negative; a total of losses is normal."""
+    low, high = TotalSpread(0.5, 1).interval(np.array([1000.0, 9.9, -50.0, 0.0]), np.array([1e6, 1e4, 25.0, 4.0]))
+    assert (low[:2] > 0).all() and (high[:2] > [1000.0, 9.9]).all()
+    np.testing.assert_allclose(-50.0 - low[2], high[2] + 50.0)
+    np.testing.assert_allclose(-low[3], high[3])
 
 
 def test_fewer_than_five_cuts_prove_nothing() -> None:
@@ -105,3 +117,19 @@ def test_totals_cover_where_cuts_differ_by_more_than_chance() -> None:
         inside.append(low[0] <= actual[7] <= high[0])
     # Two standard errors of a share of .8 over 600 are .033.
     assert np.mean(inside) == pytest.approx(0.8, abs=0.04)
+
+
+def test_a_shrunken_interval_of_totals_covers_too_little() -> None:
+    """Totals whose cuts differ by 10 %: the spread that was seen covers; a fifth of it does not."""
+    rng = np.random.Generator(np.random.PCG64(8))
+    sound, shrunken, bases = 0, 0, 400
+    for _ in range(bases):
+        actual = 1000.0 * (1.0 + 0.1 * rng.standard_normal(7))
+        spread = total_spread(np.full(6, 1000.0), actual[:6], np.full(6, 100.0))
+        for which, share in (("sound", spread.share), ("shrunken", spread.share / 5)):
+            low, high = TotalSpread(share, spread.cuts).interval(np.array([1000.0]), np.array([100.0]))
+            covered = bool(low[0] <= actual[6] <= high[0])
+            sound, shrunken = sound + covered * (which == "sound"), shrunken + covered * (which == "shrunken")
+    # 80 % promised; two standard errors of 400 draws are 4 points.
+    assert 0.76 <= sound / bases <= 0.84
+    assert shrunken / bases < 0.4
