@@ -16,6 +16,7 @@ from cvm_pipeline.cli.doctor import doctor
 from cvm_pipeline.cli.export import export
 from cvm_pipeline.cli.gate import gate
 from cvm_pipeline.cli.init import init
+from cvm_pipeline.cli.rollback import rollback
 from cvm_pipeline.cli.run import run as run_command
 from cvm_pipeline.cli.status import status
 from cvm_pipeline.cli.ui import ui
@@ -47,6 +48,7 @@ app.command("run")(run_command)
 app.command("check")(check)
 app.command("status")(status)
 app.command("versions")(versions)
+app.command("rollback")(rollback)
 app.add_typer(gate, name="gate")
 app.command("export")(export)
 app.command("doctor")(doctor)

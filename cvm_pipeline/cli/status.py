@@ -34,7 +34,8 @@ def _facts(project: Project) -> dict[str, Any]:
     published = publications(project.home)
     record = newest_record(project.home)
     stood = {row["publication_id"] for row in published}
-    attempts = [attempt for attempt in last_attempts(project.home, 50) if attempt.outcome != "published"]
+    attempts = [attempt for attempt in last_attempts(project.home, 50) if attempt.outcome in ("blocked", "failed")]
+    moved = [attempt for attempt in last_attempts(project.home, 50) if attempt.outcome == "rolled back"]
     since = published[0]["published_at"] if published else None
     return {
         "project": project.project,
@@ -50,6 +51,7 @@ def _facts(project: Project) -> dict[str, Any]:
         "failed_attempts": [
             vars(attempt) for attempt in attempts if since is None or attempt.ended_at.replace(tzinfo=None) > since
         ],
+        "rolled_back": vars(moved[0]) if moved and (since is None or moved[0].ended_at.replace(tzinfo=None) > since) else None,
         "running": lock_holder(project.home),
     }  # fmt: skip
 
@@ -87,6 +89,9 @@ def _notes(facts: dict[str, Any]) -> list[str]:
         notes.append(f"stale: {days} (an earlier snapshot was rewritten since; run them again with --as-of)")
     for attempt in facts["failed_attempts"][:5]:
         notes.append(f"{attempt['outcome']} at {attempt['ended_at']:%Y-%m-%d %H:%M} UTC: {attempt['reason']}")
+    if facts["rolled_back"] is not None:
+        moved = facts["rolled_back"]
+        notes.append(f"rolled back at {moved['ended_at']:%Y-%m-%d %H:%M} UTC {moved['reason']}")
     if facts["running"] is not None:
         running = facts["running"]
         notes.append(f"running now: {running.command}, process {running.pid} on {running.host} since {running.since}")

@@ -209,15 +209,23 @@ class Quality(Section):
     max_record_bytes: Annotated[Bytes, Field(ge=1024, le=2**30)] = 2**20
 
 
-def _target(name: Any) -> Any:
-    if name == "postgres":
-        raise wrong("publishing to postgres is not built yet in this version", "target: duckdb")
-    return name
-
-
 class Publish(Section):
-    target: Annotated[Literal["duckdb"], BeforeValidator(_target)] = "duckdb"
+    """Where readers meet publications. `dsn` for postgres; `folder` for parquet, None is `<home>/parquet`."""
+
+    target: Literal["duckdb", "postgres", "parquet"] = "duckdb"
     keep: int = Field(default=10, ge=1, le=1000)
+    dsn: Annotated[Secret | None, Field(validate_default=True)] = None
+    folder: Word | None = None
+
+    @field_validator("dsn")
+    @classmethod
+    def _leads_to_postgres(cls, dsn: Any, info: ValidationInfo) -> Any:
+        if dsn is None:
+            if info.data.get("target") == "postgres":
+                raise wrong("target: postgres needs one", "dsn: ${CVM_WAREHOUSE_DSN}")
+        elif not re.match(r"postgres(ql)?://[^/]*/\w", dsn.get_secret_value()):
+            raise wrong("leads to no PostgreSQL database", "postgresql://user:password@host:5432/database, in the variable")
+        return dsn
 
 
 class Email(Section):

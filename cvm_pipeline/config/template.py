@@ -55,6 +55,11 @@ _BOTTOM = """
 # quality:
 #   max_quarantine_share: 0.05
 #   min_customers_share: 0.9
+# publish:
+#   keep: 10                   # versions, for `cvm rollback`
+#   target: duckdb             # postgres and parquet: besides the files in home
+#   dsn: ${CVM_WAREHOUSE_DSN}  # of postgres, by environment variable only
+#   folder: lake/cvm           # of parquet
 # engine:
 #   memory_limit: 4GB
 #   schedule_at: 06:00

@@ -14,8 +14,9 @@ import duckdb
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.gate import complete_suites
 from cvm_pipeline.quality.suite import SuiteIncomplete
-from cvm_pipeline.warehouse.errors import WarehouseError
+from cvm_pipeline.warehouse.errors import LockHeld, WarehouseError
 from cvm_pipeline.warehouse.lock import lock_holder
+from cvm_pipeline.warehouse.targets.choose import target_of
 from cvm_pipeline.warehouse.versions import standing
 from cvm_pipeline.warehouse.work import STORAGE_VERSION
 
@@ -42,6 +43,7 @@ def examine(project: Project) -> list[Finding]:
         _disk(project),
         _lock(project),
         _published(project),
+        *_target(project),
         _suites(),
         _sources(project),
         _schedule(project),
@@ -108,6 +110,23 @@ def _published(project: Project) -> Finding:
     except WarehouseError as error:
         return Finding("fail", "published", str(error))
     return Finding("ok", "published", f"{folder.name} stands" if folder else "nothing yet")
+
+
+def _target(project: Project) -> list[Finding]:
+    target = target_of(project)
+    if target is None:
+        return []
+    try:
+        with target.session("doctor") as session:
+            shown = session.shown()
+    except LockHeld as error:
+        return [Finding("warn", "publish", str(error))]
+    except WarehouseError as error:
+        return [Finding("fail", "publish", str(error))]
+    folder = standing(project.home)
+    if shown == (folder.name if folder else None):
+        return [Finding("ok", "publish", f"{target.name} shows {shown or 'nothing yet'}")]
+    return [Finding("warn", "publish", f"{target.name} shows {shown or 'nothing yet'}; the next publication brings it level")]
 
 
 def _suites() -> Finding:

@@ -19,7 +19,7 @@ from cvm_pipeline.defs.instance import history_kept_open
 from cvm_pipeline.quality.results import AcceptanceRefused
 from cvm_pipeline.quality.suite import SuiteIncomplete
 from cvm_pipeline.sources.errors import FileMisfit, MappingRefused, QuarantineTooLarge, SourceError, SourceErrors
-from cvm_pipeline.warehouse.errors import LockHeld, PublicationRefused, WarehouseError
+from cvm_pipeline.warehouse.errors import LockHeld, PublicationRefused, RollbackRefused, TargetUnreachable, WarehouseError
 from cvm_pipeline.warehouse.lock import run_lock
 from cvm_pipeline.warehouse.work import EngineSettings
 
@@ -78,7 +78,7 @@ def exit_code_of(error: Exception) -> int | None:
         return BLOCKED
     if isinstance(error, FileMisfit):
         return FAILED
-    if isinstance(error, (MappingRefused, AcceptanceRefused, SelectionRefused)):
+    if isinstance(error, (MappingRefused, AcceptanceRefused, RollbackRefused, SelectionRefused)):
         return USAGE
     if isinstance(error, (SourceError, WarehouseError, LockHeld, SuiteIncomplete)):
         return FAILED
@@ -107,6 +107,8 @@ def is_transient(error: BaseException) -> bool:
     cause: BaseException | None = error
     while cause is not None:
         if isinstance(cause, OSError) and cause.errno in _TRANSIENT:
+            return True
+        if isinstance(cause, TargetUnreachable):
             return True
         if isinstance(cause, duckdb.IOException) and "Conflicting lock" in str(cause):
             return True

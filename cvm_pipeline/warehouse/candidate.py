@@ -18,6 +18,7 @@ from typing import Any
 import duckdb
 
 from cvm_pipeline.config.home import Home
+from cvm_pipeline.domain.contract_change import declared
 from cvm_pipeline.domain.contracts import (
     CONTRACT_VERSION,
     CURRENT_PUBLICATION,
@@ -248,6 +249,8 @@ def _write_manifest(candidate: Candidate, more: dict[str, str]) -> None:
         "built_on": candidate.built_on,
         "newest_as_of": candidate.newest_as_of.isoformat(),
         "rows": candidate.rows,
+        "contract_version": CONTRACT_VERSION,
+        "contract": declared(),
         **more,
     }
     path = candidate.folder / MANIFEST

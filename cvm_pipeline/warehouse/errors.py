@@ -28,6 +28,14 @@ class LockHeld(WarehouseError):
     """Another process runs on this home; the message names it."""
 
 
+class TargetUnreachable(WarehouseError):
+    """A database or folder that readers use is out of reach for now; trying again may cure it."""
+
+
+class RollbackRefused(WarehouseError):
+    """A version that readers may not be pointed at; the message says why and what else to do."""
+
+
 class PublicationRefused(WarehouseError):
     """A candidate that may not be published; `reasons` holds every reason found, one sentence each."""
 

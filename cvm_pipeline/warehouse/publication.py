@@ -9,27 +9,38 @@ A kill between any two steps leaves readers with the earlier publication or the 
 before the first publication); 3. the symlink `current` is swapped by rename: this is the publication; 4. the version
 is marked as having stood; 5. old versions are removed. Before 3 it is no version yet: the same publication can be
 asked for again, and the next run removes it.
+
+A target (PostgreSQL, a folder of Parquet files) follows: before 1 it is brought all that it lacks, unseen, so that its
+faults refuse the publication while nothing has changed; after 3 it shows the version, in a step that is atomic there. A
+kill between the two leaves its readers with the earlier publication, whole, until the same publication is asked for again
+or the next one comes.
 """
 
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
 
 from cvm_pipeline.config.home import Home
+from cvm_pipeline.domain.contract_change import refusals
 from cvm_pipeline.domain.contracts import CONTRACT_VERSION, TABLES
 from cvm_pipeline.warehouse.candidate import candidate_folder
-from cvm_pipeline.warehouse.errors import PublicationRefused, errors_explained
+from cvm_pipeline.warehouse.errors import PublicationRefused, WarehouseError, errors_explained
 from cvm_pipeline.warehouse.files import content_hash, point, step, sync
 from cvm_pipeline.warehouse.gate_record import GateRecord, read_record
 from cvm_pipeline.warehouse.lock import run_lock
+from cvm_pipeline.warehouse.targets.follow import bring, follow
+from cvm_pipeline.warehouse.targets.protocol import Session, Target
 from cvm_pipeline.warehouse.versions import (
     STOOD,
     checked_id,
+    contract_of,
+    kept_ids,
     mark_stood,
     order_of,
     read_manifest,
@@ -50,8 +61,14 @@ class Published:
     leftovers: str = ""
 
 
-def publish(home: Home, publication_id: str, required: Mapping[str, Collection[str]], keep: int = 10) -> Published:
-    """Make a candidate the version that readers see, or refuse.
+def publish(
+    home: Home,
+    publication_id: str,
+    required: Mapping[str, Collection[str]],
+    keep: int = 10,
+    target: Target | None = None,
+) -> Published:
+    """Make a candidate the version that readers see, in the home and in the target, or refuse.
 
     `required` names the checks that each gated table of the contract must show in the candidate's record. Published
     already: returns at once, having cleared up. Raises `PublicationRefused` with every reason, `LockHeld`, or
@@ -59,45 +76,66 @@ def publish(home: Home, publication_id: str, required: Mapping[str, Collection[s
     """
     if keep < 1:
         raise ValueError("at least one version must be kept")
-    target = home.versions / checked_id(publication_id)
-    with run_lock(home, "publish", publication_id):
+    version = home.versions / checked_id(publication_id)
+    with run_lock(home, "publish", publication_id), held(target, f"publish {publication_id}") as session:
         base = standing(home)
         if base is None or base.name != publication_id:
             built = candidate_folder(home, publication_id)
             # After a kill between rename and swap the candidate already lies where it will stand.
-            folder = target if target.is_dir() and not (target / STOOD).exists() else built
+            folder = version if version.is_dir() and not (version / STOOD).exists() else built
             reasons = _reasons(home, publication_id, folder, base, required)
             if reasons:
                 raise PublicationRefused(publication_id, reasons)
+            if session is not None:
+                bring(session, home, folder)
             with errors_explained("publishing", home.warehouse):
-                _show(home, folder, target)
-        as_of_date = date.fromisoformat(str(read_manifest(target)["as_of_date"]))
-        return Published(publication_id, as_of_date, target, _clear(home, target, keep))
+                _show(home, folder, version)
+        as_of_date = date.fromisoformat(str(read_manifest(version)["as_of_date"]))
+        if session is not None:
+            follow(session, home, version)
+        return Published(publication_id, as_of_date, version, _clear(home, version, keep, session))
 
 
-def _show(home: Home, folder: Path, target: Path) -> None:
-    if folder != target:
+@contextmanager
+def held(target: Target | None, purpose: str) -> Iterator[Session | None]:
+    """Hold the target, where there is one."""
+    if target is None:
+        yield None
+    else:
+        with target.session(purpose) as session:
+            yield session
+
+
+def _show(home: Home, folder: Path, version: Path) -> None:
+    if folder != version:
         step("open the version to readers")
         shutil.copymode(home.versions, folder)
         step("rename the candidate")
-        folder.rename(target)
+        folder.rename(version)
+    show_version(home, version)
+
+
+def show_version(home: Home, version: Path) -> None:
+    """Point readers of the home's files at a version: the fixed paths where they are missing, then the one swap."""
     step("sync versions")
     sync(home.versions)
     for path in (home.published_file, home.published_pii_file):
         inner = f"{home.current.name}/{path.name}"
         if not path.is_symlink() or str(path.readlink()) != inner:
             point(path, inner)
-    point(home.current, f"{home.versions.name}/{target.name}")
+    point(home.current, f"{home.versions.name}/{version.name}")
 
 
-def _clear(home: Home, target: Path, keep: int) -> str:
+def _clear(home: Home, version: Path, keep: int, session: Session | None) -> str:
     # Readers see the publication by now: what can't be cleared away must not call it failed.
     try:
-        mark_stood(target, datetime.now(UTC))
-        tidy(home, spare=target.name)
+        mark_stood(version, datetime.now(UTC))
+        tidy(home, spare=version.name)
         retire(home, keep)
-    except OSError as error:
-        return f"published, but old files could not be removed: {error}"
+        if session is not None:
+            session.retire(kept_ids(home))
+    except (OSError, WarehouseError) as error:
+        return f"published, but what is no longer kept could not be removed: {error}"
     return ""
 
 
@@ -105,6 +143,8 @@ def _reasons(
     home: Home, publication_id: str, folder: Path, base: Path | None, required: Mapping[str, Collection[str]]
 ) -> list[str]:
     if not folder.is_dir():
+        if (home.versions / publication_id).is_dir():
+            return [f"it stood before and was rolled back. To point readers at it again: cvm rollback {publication_id}"]
         return ["there is no such candidate. Run the pipeline again"]
     record = read_record(home, publication_id)
     if record is None:
@@ -116,6 +156,9 @@ def _reasons(
         reasons.append("the gate did not pass it. See `cvm gate explain`")
     if record.contract_version != CONTRACT_VERSION:
         reasons.append(f"it was judged under contract {record.contract_version}, not {CONTRACT_VERSION}. Run again")
+    if base is not None:
+        standing_version, stands = contract_of(base)
+        reasons += refusals(stands, standing_version)
     with errors_explained("reading a candidate", folder):
         found = content_hash(folder)
     if found != record.content_hash:

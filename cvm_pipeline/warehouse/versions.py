@@ -17,6 +17,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import pyarrow as pa
@@ -202,6 +203,17 @@ def read_manifest(folder: Path) -> dict[str, object]:
     return dict(content)
 
 
+def contract_of(folder: Path) -> tuple[str, dict[str, dict[str, str]]]:
+    """The contract that a version's readers rely on: its number, and table -> column -> SQL type.
+
+    Raises `WarehouseError` where the folder does not say.
+    """
+    manifest: dict[str, Any] = read_manifest(folder)
+    if "contract" not in manifest:
+        raise WarehouseError(f"{folder} does not say which contract it keeps: it is of an older cvm. Begin a new home.")
+    return manifest["contract_version"], manifest["contract"]
+
+
 def mark_stood(folder: Path, at: datetime) -> None:
     """Leave in a version's folder that it once stood; `at` is the instant of its swap."""
     if not (folder / STOOD).exists():
@@ -245,6 +257,11 @@ def retire(home: Home, keep: int) -> None:
     for folder in sorted(_folders(home), reverse=True)[keep:]:
         if current is None or folder.name != current.name:
             remove_folder(folder)
+
+
+def kept_ids(home: Home) -> list[str]:
+    """The ids of the versions that are kept, oldest first."""
+    return [folder.name for folder in _folders(home)]
 
 
 def _folders(home: Home) -> list[Path]:

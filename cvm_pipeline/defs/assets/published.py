@@ -19,6 +19,7 @@ from cvm_pipeline.warehouse.ddl import qualified
 from cvm_pipeline.warehouse.errors import PublicationRefused
 from cvm_pipeline.warehouse.gate_record import newest_judged, read_record
 from cvm_pipeline.warehouse.publication import publish
+from cvm_pipeline.warehouse.targets.choose import target_of
 from cvm_pipeline.warehouse.versions import open_standing, read_manifest
 
 # A snapshot is late when the next one is overdue by a few days.
@@ -59,6 +60,7 @@ def published_assets(project: Project) -> dg.AssetsDefinition:
                 _candidate_of(home, context.partition_key),
                 required_checks(complete_suites()),
                 workshop.project.publish.keep,
+                target_of(workshop.project),
             )
             rows = read_manifest(done.folder)["rows"]
             written = rows if isinstance(rows, dict) else {}

@@ -1,0 +1,146 @@
+"""A connection to PostgreSQL through Arrow (ADBC), and its errors in words for the person who has to act on them.
+
+Belongs here: connecting, statements, transactions, the translation of errors. Not here: any statement of the store
+(`store.py`) or of a publication (`target.py`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+from urllib.parse import unquote, urlsplit
+
+import pyarrow as pa
+
+from cvm_pipeline.warehouse.errors import LockHeld, TargetUnreachable, WarehouseError
+from cvm_pipeline.warehouse.files import step
+from cvm_pipeline.warehouse.targets.postgres.store import WRITER
+
+_SETUP = "Let an administrator run `cvm doctor --setup-warehouse` once, and grant the role cvm_writer to this user"
+# Class 08 connection, 57P server stopped or stopping, 53 no room there.
+_UNREACHABLE = ("08", "57P")
+
+
+class Connection:
+    """One session: every statement is part of a transaction, which `commit` ends."""
+
+    def __init__(self, adbc: Any, place: str, secret: str) -> None:
+        self._adbc = adbc
+        self._place = place
+        self._secret = secret
+
+    def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """One statement with `$1` parameters; its rows, where it has any."""
+        with self._explained(), self._adbc.cursor() as cursor:
+            cursor.execute(sql, list(parameters) or None)
+            return list(cursor.fetchall()) if cursor.description else []
+
+    def script(self, statements: Iterable[str]) -> None:
+        """Several statements without parameters, one by one: ADBC's own `executescript` would commit first."""
+        for statement in statements:
+            self.execute(statement)
+
+    def copy(self, schema: str, table: str, rows: pa.RecordBatchReader) -> int:
+        """Append Arrow batches to a table by COPY, in the transaction at hand; returns the rows written."""
+        with self._explained(), self._adbc.cursor() as cursor:
+            return int(cursor.adbc_ingest(table, rows, mode="append", db_schema_name=schema))
+
+    def commit(self) -> None:
+        """End the transaction: from here on others see what it did."""
+        with self._explained():
+            self._adbc.commit()
+
+    def rollback(self) -> None:
+        """Forget the transaction."""
+        with self._explained():
+            self._adbc.rollback()
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        import adbc_driver_manager
+
+        try:
+            yield
+        except adbc_driver_manager.Error as error:
+            # Without the original: its text may hold the password.
+            raise _translated(error, self._place, self._secret) from None
+
+
+def place_of(dsn: str) -> str:
+    """Where a DSN leads, without its user and password."""
+    parts = urlsplit(dsn)
+    return f"PostgreSQL at {parts.hostname or 'the local socket'}{parts.path}"
+
+
+def database_of(dsn: str) -> str:
+    """The database that a DSN names. Raises WarehouseError where it names none."""
+    name = unquote(urlsplit(dsn).path.strip("/"))
+    if not name:
+        raise WarehouseError("publish.dsn names no database. Such as postgresql://user:password@host:5432/database")
+    return name
+
+
+@contextmanager
+def connected(dsn: str, purpose: str, as_writer: bool = True) -> Iterator[Connection]:
+    """A session, as `cvm_writer` unless told otherwise; a transaction left open is rolled back at the end.
+
+    `purpose` shows in `pg_stat_activity`. Raises `TargetUnreachable`, and `WarehouseError` where the role is missing.
+    """
+    try:
+        import adbc_driver_manager
+        from adbc_driver_postgresql import dbapi
+    except ImportError:
+        raise WarehouseError(
+            "publish.target: postgres needs a driver: pip install 'cvm-pipeline[postgres]', then run again."
+        ) from None
+    place = place_of(dsn)
+    step("connect to postgres")
+    try:
+        adbc = dbapi.connect(dsn)
+    except adbc_driver_manager.Error as error:
+        raise _translated(error, place, dsn) from None
+    connection = Connection(adbc, place, dsn)
+    try:
+        # A reader's long transaction can hold nothing that a publication waits for; somebody's ALTER TABLE could.
+        connection.execute("set lock_timeout = '10s'")
+        connection.execute("set timezone = 'UTC'")
+        connection.execute("select set_config('application_name', $1, false)", [purpose[:63]])
+        if as_writer:
+            connection.execute(f"set role {WRITER}")
+        connection.commit()
+        yield connection
+    finally:
+        # A connection that was cut can't be closed politely.
+        try:
+            adbc.rollback()
+        except adbc_driver_manager.Error:
+            pass
+        adbc.close()
+
+
+def _translated(error: Any, place: str, dsn: str) -> WarehouseError:
+    state = (getattr(error, "sqlstate", None) or "").strip("\0 ")
+    said = _without_secret(str(error), dsn)
+    if state == "55P03":
+        return LockHeld(f"{place}: somebody holds a lock on the store for over 10 s, so that nothing was changed. Try again.")
+    if state.startswith(_UNREACHABLE) or (not state and _is_of_the_line(said)):
+        return TargetUnreachable(f"{place} can't be reached: {said}. Is the server up? What its readers see is unchanged.")
+    if state.startswith("28"):
+        return WarehouseError(f"{place} refuses the user: {said}. Check the variable that publish.dsn names.")
+    if state in ("42501", "3F000", "22023", "42704"):
+        return WarehouseError(f"{place}: {said}. {_SETUP}.")
+    if state.startswith("53"):
+        return WarehouseError(f"{place} has no room: {said}. Free disk or memory there, then run again.")
+    return WarehouseError(f"{place}: {said}.")
+
+
+def _is_of_the_line(said: str) -> bool:
+    return any(words in said for words in ("connection", "connect", "server closed", "could not translate host"))
+
+
+def _without_secret(text: str, dsn: str) -> str:
+    first = " ".join(line.strip() for line in text.splitlines() if line.strip())
+    for secret in filter(None, (dsn, urlsplit(dsn).password, unquote(urlsplit(dsn).password or ""))):
+        first = first.replace(secret, "***")
+    return first.rstrip(".")[:500]

@@ -1,0 +1,144 @@
+"""The store behind the views that readers of PostgreSQL query, as SQL text.
+
+Belongs here: every statement that defines something. Not here: any connection (`connection.py`), the order of a
+publication's steps (`target.py`), roles (`roles.py`).
+
+`cvm_store.<table>` holds the parts of every version that is kept, each row with the publication that wrote it.
+`cvm_store.part` says of which parts a version is the sum, and the one row of `cvm_store.standing` which version readers
+see. The view `cvm.<table>` shows the parts of that version. So a publication becomes visible by updating one row, which
+waits for no reader and makes none wait (PostgreSQL keeps row versions); every statement of a reader sees one version whole,
+and so does a transaction that reads `repeatable read`. `cvm.stay_on()` pins a session to a publication, for clients that
+can't hold a transaction open.
+"""
+
+from __future__ import annotations
+
+from cvm_pipeline.domain.contracts import Table
+from cvm_pipeline.domain.sql_text import literal, quoted
+from cvm_pipeline.warehouse.ddl import meaning
+
+WRITER, READER, PII_READER = "cvm_writer", "cvm_reader", "cvm_pii_reader"
+
+_TYPES = {"varchar": "text", "double": "double precision", "bigint": "bigint", "integer": "integer", "date": "date",
+          "timestamp": "timestamp", "boolean": "boolean"}  # fmt: skip
+
+BOOKS = (
+    """create table if not exists cvm_store.version (
+        publication_id text primary key,
+        as_of_date date not null,
+        brought_at timestamptz not null default now())""",
+    """create table if not exists cvm_store.part (
+        publication_id text not null references cvm_store.version on delete cascade,
+        table_name text not null,
+        written_by text not null,
+        rows bigint not null,
+        primary key (publication_id, table_name, written_by))""",
+    """create table if not exists cvm_store.standing (
+        only_row boolean primary key default true check (only_row),
+        publication_id text not null references cvm_store.version,
+        shown_at timestamptz not null default now())""",
+    """create or replace function cvm_store.parts_shown(wanted_table text) returns text[]
+    language plpgsql stable parallel safe security definer set search_path = pg_catalog as $$
+    declare
+      pinned text := nullif(current_setting('cvm.publication', true), '');
+      shown text;
+    begin
+      select publication_id into shown from cvm_store.standing;
+      if pinned is not null and pinned <> coalesce(shown, '') then
+        if not exists (select from cvm_store.version where publication_id = pinned) then
+          raise exception 'publication % is no longer kept', pinned
+            using hint = 'select cvm.stay_on() stays on the one that stands, select cvm.move_on() follows every new one';
+        end if;
+        shown := pinned;
+      end if;
+      return (select array_agg(written_by) from cvm_store.part
+              where publication_id = shown and table_name = wanted_table);
+    end $$""",
+    """create or replace function cvm.stay_on(publication_id text default null) returns text
+    language plpgsql security definer set search_path = pg_catalog as $$
+    declare
+      chosen text := coalesce(stay_on.publication_id, (select s.publication_id from cvm_store.standing s));
+    begin
+      if not exists (select from cvm_store.version v where v.publication_id = chosen) then
+        raise exception 'there is no publication %', coalesce(chosen, 'yet');
+      end if;
+      perform set_config('cvm.publication', chosen, false);
+      return chosen;
+    end $$""",
+    """create or replace function cvm.move_on() returns text
+    language plpgsql security definer set search_path = pg_catalog as $$
+    begin
+      perform set_config('cvm.publication', '', false);
+      return (select s.publication_id from cvm_store.standing s);
+    end $$""",
+    """comment on function cvm.stay_on is 'Keep this session on one publication (default: the one that stands), whatever is
+    published meanwhile; returns its id'""",
+    """comment on function cvm.move_on is 'Let this session follow every new publication again; returns the one that
+    stands'""",
+    "revoke execute on function cvm.stay_on, cvm.move_on, cvm_store.parts_shown from public",
+    f"grant execute on function cvm.stay_on, cvm.move_on, cvm_store.parts_shown to {READER}, {PII_READER}",
+)
+
+
+def name_of(column: str) -> str:
+    """A column's name in PostgreSQL: lower case, so that nobody needs quotes (`T` is `t`)."""
+    return column.lower()
+
+
+def type_of(contract_type: str) -> str:
+    """The contract's SQL type in PostgreSQL's words."""
+    return contract_type.replace("decimal", "numeric") if "decimal" in contract_type else _TYPES[contract_type]
+
+
+def store_of(table: Table) -> str:
+    """The schema that holds the table's rows: direct identifiers have one of their own."""
+    return "cvm_store_pii" if table.schema == "cvm_pii" else "cvm_store"
+
+
+def stored(table: Table) -> str:
+    """The full name of the table that holds the rows."""
+    return f"{store_of(table)}.{quoted(table.name)}"
+
+
+def viewed(table: Table) -> str:
+    """The full name by which readers know the table."""
+    return f"{table.schema}.{quoted(table.name)}"
+
+
+def columns_of(table: Table) -> dict[str, str]:
+    """Column -> type, in the contract's order."""
+    return {name_of(column.name): type_of(column.type) for column in table.columns}
+
+
+def create_stored(table: Table) -> list[str]:
+    """The table behind the view. No constraints: the gate has judged each row, and an index has its price at a million."""
+    columns = ", ".join(f"{quoted(name)} {type_}" for name, type_ in columns_of(table).items())
+    keys = ["publication_id"] + (["customer_id"] if "customer_id" in table.names else [])
+    return [
+        f"create table {stored(table)} ({columns})",
+        f"create index on {stored(table)} ({', '.join(map(quoted, keys))})",
+    ]
+
+
+def add_columns(table: Table, names: list[str]) -> str:
+    """New columns of a later contract; the rows of earlier publications have nulls there."""
+    columns = columns_of(table)
+    return f"alter table {stored(table)} " + ", ".join(f"add column {quoted(name)} {columns[name]}" for name in names)
+
+
+def create_view(table: Table) -> list[str]:
+    """The view, its comments and who may read it; an earlier one is replaced."""
+    columns = ", ".join(quoted(name) for name in columns_of(table))
+    readers = PII_READER if table.schema == "cvm_pii" else f"{READER}, {PII_READER}"
+    # The sub-select makes PostgreSQL ask once for each scan, not once for each row.
+    shown = f"(select cvm_store.parts_shown({literal(table.name)}))::text[]"
+    return [
+        f"drop view if exists {viewed(table)}",
+        f"create view {viewed(table)} as select {columns} from {stored(table)} where publication_id = any ({shown})",
+        f"comment on view {viewed(table)} is {literal(table.grain)}",
+        *(
+            f"comment on column {viewed(table)}.{quoted(name_of(column.name))} is {literal(meaning(column))}"
+            for column in table.columns
+        ),
+        f"grant select on {viewed(table)} to {readers}",
+    ]
