@@ -19,7 +19,9 @@ def doctor(
     config: Config = None,
     setup_warehouse: Annotated[
         bool,
-        typer.Option("--setup-warehouse", help="First create roles and schemas in PostgreSQL, with an administrator's DSN."),
+        typer.Option(
+            "--setup-warehouse", help="First create roles and schemas in PostgreSQL, with an administrator's DSN."
+        ),
     ] = False,
     as_json: AsJson = False,
 ) -> None:
@@ -52,6 +54,8 @@ def _set_up(project: Project) -> None:
 
     target = target_of(project)
     if not isinstance(target, PostgresTarget):
-        words.fail("--setup-warehouse is for PostgreSQL: set publish.target: postgres and publish.dsn in cvm.yml", words.USAGE)
+        words.fail(
+            "--setup-warehouse is for PostgreSQL: set publish.target: postgres and publish.dsn in cvm.yml", words.USAGE
+        )
     for line in target.set_up():
         words.say(line)

@@ -33,5 +33,8 @@ def rollback(
     elif done.earlier == done.now.publication_id:
         words.say(f"{done.earlier} stands already; nothing was changed")
     else:
-        words.say(f"Readers see {done.now.publication_id} as of {done.now.as_of_date} now (before: {done.earlier})", style="green")
+        words.say(
+            f"Readers see {done.now.publication_id} as of {done.now.as_of_date} now (before: {done.earlier})",
+            style="green",
+        )
         words.next_step(f"cvm status   (and forward again: cvm rollback {done.earlier})")

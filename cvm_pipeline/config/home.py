@@ -61,6 +61,11 @@ class Home:
         return self.warehouse / "pii.duckdb"
 
     @property
+    def published_dictionary(self) -> Path:
+        """The data dictionary as a page."""
+        return self.warehouse / "data_dictionary.html"
+
+    @property
     def gate(self) -> Path:
         """One audit record per candidate, passed or not."""
         return self.root / "gate"

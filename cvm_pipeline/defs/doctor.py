@@ -126,7 +126,11 @@ def _target(project: Project) -> list[Finding]:
     folder = standing(project.home)
     if shown == (folder.name if folder else None):
         return [Finding("ok", "publish", f"{target.name} shows {shown or 'nothing yet'}")]
-    return [Finding("warn", "publish", f"{target.name} shows {shown or 'nothing yet'}; the next publication brings it level")]
+    return [
+        Finding(
+            "warn", "publish", f"{target.name} shows {shown or 'nothing yet'}; the next publication brings it level"
+        )
+    ]
 
 
 def _suites() -> Finding:

@@ -24,8 +24,9 @@ from cvm_pipeline.quality.source import DuckTable
 from cvm_pipeline.quality.suite import Suite, load_suites
 from cvm_pipeline.quality.tables import GATED
 from cvm_pipeline.quality.validate import validate
+from cvm_pipeline.report.dictionary_page import dictionary_page
 from cvm_pipeline.warehouse.attempts import forget_old_attempts
-from cvm_pipeline.warehouse.candidate import Candidate, build_candidate, finish_candidate, open_candidate
+from cvm_pipeline.warehouse.candidate import Candidate, add_page, build_candidate, finish_candidate, open_candidate
 from cvm_pipeline.warehouse.ddl import qualified
 from cvm_pipeline.warehouse.gate_record import GateRecord, forget_old_records, write_record
 from cvm_pipeline.warehouse.versions import new_publication_id, snapshots
@@ -84,6 +85,7 @@ def audit(
     """
     suites = complete_suites()
     candidate = build_candidate(project.home, as_of, new_publication_id(now), run_id, engine)
+    add_page(candidate, project.home.published_dictionary.name, dictionary_page())
     report = accept(_judge(project, candidate, suites), accepted)
     content = finish_candidate(
         candidate,

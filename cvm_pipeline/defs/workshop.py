@@ -19,7 +19,13 @@ from cvm_pipeline.defs.instance import history_kept_open
 from cvm_pipeline.quality.results import AcceptanceRefused
 from cvm_pipeline.quality.suite import SuiteIncomplete
 from cvm_pipeline.sources.errors import FileMisfit, MappingRefused, QuarantineTooLarge, SourceError, SourceErrors
-from cvm_pipeline.warehouse.errors import LockHeld, PublicationRefused, RollbackRefused, TargetUnreachable, WarehouseError
+from cvm_pipeline.warehouse.errors import (
+    LockHeld,
+    PublicationRefused,
+    RollbackRefused,
+    TargetUnreachable,
+    WarehouseError,
+)
 from cvm_pipeline.warehouse.lock import run_lock
 from cvm_pipeline.warehouse.work import EngineSettings
 

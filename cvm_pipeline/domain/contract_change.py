@@ -60,7 +60,9 @@ def change(earlier: Contract, now: Contract) -> ContractChange:
             was, is_ = earlier[table], now[table]
             dropped += [f"{table}.{column}" for column in was if column not in is_]
             added += [f"{table}.{column}" for column in is_ if column not in was]
-            retyped += [(f"{table}.{c}", was[c], is_[c]) for c in was if c in is_ and _spelled(was[c]) != _spelled(is_[c])]
+            retyped += [
+                (f"{table}.{c}", was[c], is_[c]) for c in was if c in is_ and _spelled(was[c]) != _spelled(is_[c])
+            ]
     return ContractChange(tuple(dropped), tuple(added), tuple(retyped))
 
 

@@ -158,6 +158,13 @@ def read_candidate(home: Home, publication_id: str) -> Candidate:
     )
 
 
+def add_page(candidate: Candidate, name: str, text: str) -> None:
+    """Put a page beside the candidate's tables: it is sealed, published and rolled back with them."""
+    with errors_explained("writing a candidate", candidate.folder / name):
+        step(f"write {name}")
+        (candidate.folder / name).write_text(text, encoding="utf-8")
+
+
 @contextmanager
 def open_candidate(candidate: Candidate) -> Iterator[duckdb.DuckDBPyConnection]:
     """A read-only connection for the audit: tables as `cvm.<table>`, and `pii.cvm_pii.customer_pii`."""
@@ -210,8 +217,8 @@ def finish_candidate(
         step("write current_publication")
         recreate(con, CURRENT_PUBLICATION)
         insert_rows(con, CURRENT_PUBLICATION, [{**row, "as_of_date": candidate.newest_as_of}])
-    step("seal the candidate")
     with errors_explained("sealing a candidate", candidate.folder):
+        step("seal the candidate")
         candidate.pii_file.chmod(0o600)
         _write_manifest(candidate, {"published_at": row["published_at"].replace(tzinfo=UTC).isoformat()})
         for path in sorted(candidate.folder.iterdir()):

@@ -119,7 +119,7 @@ def show_version(home: Home, version: Path) -> None:
     """Point readers of the home's files at a version: the fixed paths where they are missing, then the one swap."""
     step("sync versions")
     sync(home.versions)
-    for path in (home.published_file, home.published_pii_file):
+    for path in (home.published_file, home.published_pii_file, home.published_dictionary):
         inner = f"{home.current.name}/{path.name}"
         if not path.is_symlink() or str(path.readlink()) != inner:
             point(path, inner)

@@ -42,9 +42,7 @@ def login(dsn: str, user: str, role: str) -> str:
     """A user who may log in and belongs to that role; returns the user's DSN. Users are the server's, not a database's."""
     with psycopg.connect(dsn, autocommit=True) as con:
         if not con.execute("select 1 from pg_roles where rolname = %s", [user]).fetchall():
-            con.execute(
-                sql.SQL("create role {} login password {}").format(sql.Identifier(user), sql.Literal(PASSWORD))
-            )
+            con.execute(sql.SQL("create role {} login password {}").format(sql.Identifier(user), sql.Literal(PASSWORD)))
         con.execute(sql.SQL("grant {} to {}").format(sql.Identifier(role), sql.Identifier(user)))
     return with_parts(dsn, user=user, password=PASSWORD)
 

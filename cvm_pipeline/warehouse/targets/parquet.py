@@ -147,7 +147,9 @@ class ParquetTarget:
             try:
                 fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                raise LockHeld(f"another run publishes to {self._root}. Wait until it is done, then try again.") from None
+                raise LockHeld(
+                    f"another run publishes to {self._root}. Wait until it is done, then try again."
+                ) from None
             yield ParquetSession(self._root)
         finally:
             os.close(descriptor)

@@ -28,7 +28,10 @@ def test_a_type_spelled_otherwise_is_the_same_type() -> None:
         (with_(customer={"customer_id": "varchar"}), "customer.clv is gone"),
         ({"customer": STANDS["customer"]}, "tier is gone"),
         (with_(customer={"customer_id": "varchar", "value": "decimal(18,4)"}), "customer.clv is gone"),
-        (with_(customer={"customer_id": "varchar", "clv": "double"}), r"customer.clv was decimal\(18,4\) and is double"),
+        (
+            with_(customer={"customer_id": "varchar", "clv": "double"}),
+            r"customer.clv was decimal\(18,4\) and is double",
+        ),
     ],
     ids=["dropped column", "dropped table", "renamed column", "retyped column"],
 )

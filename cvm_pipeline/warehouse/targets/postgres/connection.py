@@ -6,7 +6,7 @@ Belongs here: connecting, statements, transactions, the translation of errors. N
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 from urllib.parse import unquote, urlsplit
@@ -32,9 +32,13 @@ class Connection:
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """One statement with `$1` parameters; its rows, where it has any."""
-        with self._explained(), self._adbc.cursor() as cursor:
-            cursor.execute(sql, list(parameters) or None)
-            return list(cursor.fetchall()) if cursor.description else []
+
+        def work() -> list[tuple[Any, ...]]:
+            with self._adbc.cursor() as cursor:
+                cursor.execute(sql, list(parameters) or None)
+                return list(cursor.fetchall()) if cursor.description else []
+
+        return self._told(work)
 
     def script(self, statements: Iterable[str]) -> None:
         """Several statements without parameters, one by one: ADBC's own `executescript` would commit first."""
@@ -43,28 +47,35 @@ class Connection:
 
     def copy(self, schema: str, table: str, rows: pa.RecordBatchReader) -> int:
         """Append Arrow batches to a table by COPY, in the transaction at hand; returns the rows written."""
-        with self._explained(), self._adbc.cursor() as cursor:
-            return int(cursor.adbc_ingest(table, rows, mode="append", db_schema_name=schema))
+
+        def work() -> int:
+            with self._adbc.cursor() as cursor:
+                return int(cursor.adbc_ingest(table, rows, mode="append", db_schema_name=schema))
+
+        return self._told(work)
 
     def commit(self) -> None:
         """End the transaction: from here on others see what it did."""
-        with self._explained():
-            self._adbc.commit()
+        self._told(self._adbc.commit)
 
     def rollback(self) -> None:
         """Forget the transaction."""
-        with self._explained():
-            self._adbc.rollback()
+        self._told(self._adbc.rollback)
 
-    @contextmanager
-    def _explained(self) -> Iterator[None]:
-        import adbc_driver_manager
+    def _told(self, work: Callable[[], Any]) -> Any:
+        return explained(work, self._place, self._secret)
 
-        try:
-            yield
-        except adbc_driver_manager.Error as error:
-            # Without the original: its text may hold the password.
-            raise _translated(error, self._place, self._secret) from None
+
+def explained(work: Callable[[], Any], place: str, secret: str) -> Any:
+    """What `work` returns; the driver's errors as ours. Theirs may hold the password, so that no trace of one is kept."""
+    import adbc_driver_manager
+
+    try:
+        return work()
+    except adbc_driver_manager.Error as error:
+        ours = _translated(error, place, secret)
+    # Out here, so that the driver's is not its context.
+    raise ours
 
 
 def place_of(dsn: str) -> str:
@@ -88,7 +99,6 @@ def connected(dsn: str, purpose: str, as_writer: bool = True) -> Iterator[Connec
     `purpose` shows in `pg_stat_activity`. Raises `TargetUnreachable`, and `WarehouseError` where the role is missing.
     """
     try:
-        import adbc_driver_manager
         from adbc_driver_postgresql import dbapi
     except ImportError:
         raise WarehouseError(
@@ -96,10 +106,7 @@ def connected(dsn: str, purpose: str, as_writer: bool = True) -> Iterator[Connec
         ) from None
     place = place_of(dsn)
     step("connect to postgres")
-    try:
-        adbc = dbapi.connect(dsn)
-    except adbc_driver_manager.Error as error:
-        raise _translated(error, place, dsn) from None
+    adbc = explained(lambda: dbapi.connect(dsn), place, dsn)
     connection = Connection(adbc, place, dsn)
     try:
         # A reader's long transaction can hold nothing that a publication waits for; somebody's ALTER TABLE could.
@@ -111,11 +118,6 @@ def connected(dsn: str, purpose: str, as_writer: bool = True) -> Iterator[Connec
         connection.commit()
         yield connection
     finally:
-        # A connection that was cut can't be closed politely.
-        try:
-            adbc.rollback()
-        except adbc_driver_manager.Error:
-            pass
         adbc.close()
 
 
@@ -123,9 +125,13 @@ def _translated(error: Any, place: str, dsn: str) -> WarehouseError:
     state = (getattr(error, "sqlstate", None) or "").strip("\0 ")
     said = _without_secret(str(error), dsn)
     if state == "55P03":
-        return LockHeld(f"{place}: somebody holds a lock on the store for over 10 s, so that nothing was changed. Try again.")
+        return LockHeld(
+            f"{place}: somebody holds a lock on the store for over 10 s, so that nothing was changed. Try again."
+        )
     if state.startswith(_UNREACHABLE) or (not state and _is_of_the_line(said)):
-        return TargetUnreachable(f"{place} can't be reached: {said}. Is the server up? What its readers see is unchanged.")
+        return TargetUnreachable(
+            f"{place} can't be reached: {said}. Is the server up? What its readers see is unchanged."
+        )
     if state.startswith("28"):
         return WarehouseError(f"{place} refuses the user: {said}. Check the variable that publish.dsn names.")
     if state in ("42501", "3F000", "22023", "42704"):

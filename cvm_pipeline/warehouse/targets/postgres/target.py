@@ -201,6 +201,8 @@ class PostgresTarget:
         ]
 
     def _holder(self, con: Connection) -> str:
+        # As the user that logged in, who may see who else did.
+        con.execute("reset role")
         found = con.execute(
             "select a.application_name, a.pid, a.backend_start from pg_locks l join pg_stat_activity a using (pid) "
             "where l.locktype = 'advisory' and l.objid = $1 and l.granted",
@@ -210,9 +212,10 @@ class PostgresTarget:
         if not found:
             return f"another run publishes to {self.name}. Try again."
         name, pid, since = found[0]
+        when = f" since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
         return (
-            f"another run publishes to {self.name}: `{name or 'unknown'}`, server process {pid}, since "
-            f"{since:%Y-%m-%d %H:%M:%S} UTC. Wait until it is done, then try again."
+            f"another run publishes to {self.name}: `{name or 'of another user'}`, server process {pid}{when}. "
+            "Wait until it is done, then try again."
         )
 
 

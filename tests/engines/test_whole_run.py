@@ -1,0 +1,68 @@
+"""A project that publishes to PostgreSQL, by the commands that a user would type; and no secret anywhere it left a word."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from postgres_server import ask, login, with_parts
+
+REPOSITORY = Path(__file__).parents[2]
+SECRET = "n0body-kn0ws-7his"
+CONFIG = """\
+project: Plain orders
+home: .cvm
+currency: USD
+history_start: 2019-12-31
+engine: {memory_limit: 1GB, threads: 2, retries: 0}
+publish: {target: postgres, dsn: "${CVM_WAREHOUSE_DSN}", keep: 3}
+sources:
+  - entity: orders
+    path: orders.csv
+    columns: {order_id: order_id, customer_id: customer_id, ordered_at: ordered_at, amount: amount}
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    rows = [f"o{n},c{n % 40},2023-{1 + n % 12:02}-{1 + n % 27:02},{10 + n % 9}.50" for n in range(400)]
+    (tmp_path / "orders.csv").write_text("order_id,customer_id,ordered_at,amount\n" + "\n".join(rows) + "\n")
+    (tmp_path / "cvm.yml").write_text(CONFIG)
+    return tmp_path
+
+
+def cvm(project: Path, dsn: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-c", "from cvm_pipeline.cli.main import run; run()", *arguments],
+        cwd=project, env={**os.environ, "CVM_WAREHOUSE_DSN": dsn}, capture_output=True, text=True, timeout=240,
+    )  # fmt: skip
+
+
+def test_setup_run_status_rollback_and_a_wrong_password(project: Path, admin_dsn: str) -> None:
+    told = cvm(project, admin_dsn, "doctor", "--setup-warehouse")
+    assert "grant cvm_writer" in told.stderr + told.stdout, told.stderr
+    dsn = login(admin_dsn, "etl", "cvm_writer")
+    for day in ("2023-11-30", "2023-12-31"):
+        done = cvm(project, dsn, "run", "--as-of", day)
+        assert done.returncode == 0, done.stderr
+    published = ask(admin_dsn, "select publication_id, as_of_date::text from cvm.current_publication")
+    assert published[0][1] == "2023-12-31"
+    assert ask(admin_dsn, "select count(*), count(distinct as_of_date) from cvm.customer_value_history") == [(80, 2)]
+    assert published[0][0] in cvm(project, dsn, "doctor").stdout
+    (earlier,) = ask(admin_dsn, "select min(publication_id) from cvm.publication")[0]
+    back = cvm(project, dsn, "rollback", earlier, "--reason", "a test")
+    assert back.returncode == 0, back.stderr
+    assert ask(admin_dsn, "select publication_id from cvm.current_publication") == [(earlier,)]
+    assert "rolled back" in cvm(project, dsn, "status").stdout
+    refused = cvm(project, with_parts(dsn, user="stranger", password=SECRET), "run", "--as-of", "2023-12-31")
+    assert refused.returncode == 1
+    assert "PostgreSQL at" in refused.stderr and "refuses the user" in refused.stderr
+    said = refused.stdout + refused.stderr
+    for path in (project / ".cvm").rglob("*"):
+        if path.is_file():
+            assert SECRET.encode() not in path.read_bytes(), path
+    assert SECRET not in said
+    assert ask(admin_dsn, "select publication_id from cvm.current_publication") == [(earlier,)]
