@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import signal
 import subprocess
@@ -190,6 +191,56 @@ def test_a_kill_while_a_candidate_is_built_leaves_nothing_behind(
     publish_one(home, 3)
     is_clean(home, [THIRD, FIRST])
     assert seen(home) == THIRD
+
+
+_WHOLE_WAY = """
+import os, signal, threading
+from cvm_pipeline.warehouse.files import HOOKS
+left, after, number, keep = {left}, {after}, {number}, 1
+def die(name=None):
+    os.kill(os.getpid(), signal.SIGKILL)
+def step(name):
+    global left
+    if left == 0: die()
+    left -= 1
+if left is not None:
+    HOOKS.append(step)
+fill(home, amount=number)
+if after is not None:
+    threading.Timer(after, die).start()
+publish_one(home, number, keep=keep)
+"""
+
+
+def survives(
+    home: Home, elsewhere: Callable[[str], subprocess.Popen[str]], number: int, left: object, after: object
+) -> int:
+    """Kill a whole publication, then publish again; returns whether the process was killed in time."""
+    before = seen(home)
+    other = elsewhere(_WHOLE_WAY.format(left=left, after=after, number=number))
+    other.communicate(timeout=120)
+    assert seen(home) in (before, publication_id(number)), (left, after)
+    publish_one(home, number + 1, keep=1)
+    is_clean(home, [publication_id(number + 1)])
+    assert seen(home) == publication_id(number + 1)
+    return other.returncode == -signal.SIGKILL
+
+
+@pytest.mark.long
+def test_a_kill_at_every_step_and_at_random_times_of_the_whole_way(
+    home: Home, elsewhere: Callable[[str], subprocess.Popen[str]]
+) -> None:
+    first(home)
+    names = steps_of(lambda: publish_one(home, 2, keep=1))
+    number, killed = 3, 0
+    for position in range(len(names)):
+        assert survives(home, elsewhere, number, position, None), names[position]
+        number, killed = number + 2, killed + 1
+    for moment in random.Random(4).choices(range(1, 700), k=40):
+        killed += survives(home, elsewhere, number, None, moment / 1000)
+        number += 2
+    print(f"killed {killed} times, at {len(names)} steps and at random")
+    assert killed >= 50
 
 
 def test_a_rest_that_cannot_be_removed_does_not_call_the_publication_failed(
