@@ -14,6 +14,7 @@ from cvm_pipeline.cli.check import check
 from cvm_pipeline.cli.demo import demo
 from cvm_pipeline.cli.doctor import doctor
 from cvm_pipeline.cli.export import export
+from cvm_pipeline.cli.forget import forget
 from cvm_pipeline.cli.gate import gate
 from cvm_pipeline.cli.init import init
 from cvm_pipeline.cli.rollback import rollback
@@ -51,6 +52,7 @@ app.command("versions")(versions)
 app.command("rollback")(rollback)
 app.add_typer(gate, name="gate")
 app.command("export")(export)
+app.command("forget")(forget)
 app.command("doctor")(doctor)
 app.command("demo")(demo)
 app.command("ui")(ui)

@@ -76,6 +76,16 @@ class Home:
         return self.root / "attempts.jsonl"
 
     @property
+    def forgotten(self) -> Path:
+        """Who was forgotten, as salted hashes: what keeps a re-delivered export from bringing a person back."""
+        return self.root / "forgotten.json"
+
+    @property
+    def forgetting(self) -> Path:
+        """An erasure under way, in clear; it is gone once nothing else is left of the person."""
+        return self.root / "forgetting.json"
+
+    @property
     def lock(self) -> Path:
         return self.root / "run.lock"
 

@@ -6,7 +6,7 @@ import datetime as dt
 from collections.abc import Callable
 
 from cvm_pipeline.config.project import Project
-from cvm_pipeline.defs.project_sources import clean_settings, specs_of
+from cvm_pipeline.defs.project_sources import clean_settings, specs_of, suppression_of
 from cvm_pipeline.defs.workshop import Workshop
 from cvm_pipeline.sources.clean import build_clean_if_changed
 from cvm_pipeline.sources.errors import SourceError
@@ -28,7 +28,7 @@ def newest_sensible_day(
     specs = specs_of(project)
     try:
         progress("landing files")
-        land(specs, project.root, project.home.landing, now)
+        land(specs, project.root, project.home.landing, now, suppression=suppression_of(project, now))
         with connect(project.home, workshop.engine) as con:
             sources = landed(specs, project.home.landing)
             build_clean_if_changed(con, sources, clean_settings(project, now), project.config_hash, progress)

@@ -7,6 +7,7 @@ import datetime as dt
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.config.source import Format, Read, Source
 from cvm_pipeline.sources.formats import Reading
+from cvm_pipeline.sources.ingest import Suppression
 from cvm_pipeline.sources.spec import CleanSettings, JoinSpec, SourceSpec
 
 
@@ -25,6 +26,11 @@ def clean_settings(project: Project, now: dt.datetime) -> CleanSettings:
         max_quarantine_share=project.quality.max_quarantine_share,
         margin_rate=project.clv.margin_rate,
     )
+
+
+def suppression_of(project: Project, now: dt.datetime, keeps: bool = True) -> Suppression:
+    """The project's list of forgotten people, which every landing asks."""
+    return Suppression(project.home.forgotten, clean_settings(project, now), project.home.scratch, keeps)
 
 
 def _spec(project: Project, source: Source) -> SourceSpec:

@@ -12,7 +12,7 @@ from cvm_pipeline.config.exit_codes import DONE, FAILED
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.gate import complete_suites
-from cvm_pipeline.defs.project_sources import clean_settings, specs_of
+from cvm_pipeline.defs.project_sources import clean_settings, specs_of, suppression_of
 from cvm_pipeline.defs.workshop import engine_of, exit_code_of, utc_now
 from cvm_pipeline.sources.clean import build_clean
 from cvm_pipeline.sources.errors import QuarantineTooLarge, SourceError, SourceErrors
@@ -43,7 +43,8 @@ def try_out(project: Project, progress: Callable[[str], None] = lambda step: Non
     with tempfile.TemporaryDirectory(prefix="cvm-check-") as scratch:
         home = Home(Path(scratch))
         try:
-            reports = land(specs_of(project), project.root, home.landing, now)
+            known = suppression_of(project, now, keeps=False)
+            reports = land(specs_of(project), project.root, home.landing, now, suppression=known)
             trial.notes += [f"{name}: the file is empty" for report in reports for name in report.empty]
             sources = landed(specs_of(project), home.landing)
             with connect(home, engine_of(project)) as con:

@@ -20,6 +20,7 @@ from cvm_pipeline.quality.results import AcceptanceRefused
 from cvm_pipeline.quality.suite import SuiteIncomplete
 from cvm_pipeline.sources.errors import FileMisfit, MappingRefused, QuarantineTooLarge, SourceError, SourceErrors
 from cvm_pipeline.warehouse.errors import (
+    ForgetRefused,
     LockHeld,
     PublicationRefused,
     RollbackRefused,
@@ -84,7 +85,7 @@ def exit_code_of(error: Exception) -> int | None:
         return BLOCKED
     if isinstance(error, FileMisfit):
         return FAILED
-    if isinstance(error, (MappingRefused, AcceptanceRefused, RollbackRefused, SelectionRefused)):
+    if isinstance(error, (MappingRefused, AcceptanceRefused, RollbackRefused, ForgetRefused, SelectionRefused)):
         return USAGE
     if isinstance(error, (SourceError, WarehouseError, LockHeld, SuiteIncomplete)):
         return FAILED

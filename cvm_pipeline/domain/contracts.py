@@ -307,7 +307,7 @@ INGEST_AUDIT = Table(
         _c("rows_accepted", "bigint", "Rows that stand", "count", low=0),
         _c("rows_quarantined", "bigint", "Rows refused, with their reason kept", "count", low=0),
         _c("rows_duplicate", "bigint", "Rows equal to one that stands", "count", low=0),
-        _c("rows_filtered", "bigint", "Rows dropped by the source's where", "count", low=0),
+        _c("rows_filtered", "bigint", "Rows dropped by the source's where, or of a forgotten person", "count", low=0),
         _c("rows_superseded", "bigint", "Rows replaced by a newer version", "count", low=0),
         _c("landed_at", "timestamp", "When this content was first landed, in UTC"),
         _PUBLICATION,

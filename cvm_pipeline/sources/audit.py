@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 _FILES = pa.schema(
     [("source", pa.string()), ("entity", pa.string()), ("file", pa.string()), ("file_hash", pa.string()),
-     ("rows", pa.int64()), ("rejected", pa.int64()), ("landed_at", pa.string()), ("role", pa.string())]
+     ("rows", pa.int64()), ("rejected", pa.int64()), ("forgotten", pa.int64()), ("landed_at", pa.string()), ("role", pa.string())]
 )  # fmt: skip
 
 
@@ -78,7 +78,7 @@ def _files_of(source: LandedSource) -> list[dict[str, object]]:
     def row(part: LandedPart, name: str, entity: str, role: str) -> dict[str, object]:
         file = part.file
         return {"source": name, "entity": entity, "file": file.name, "file_hash": file.hash, "rows": file.rows,
-                "rejected": file.rejected, "landed_at": file.landed_at, "role": role}  # fmt: skip
+                "rejected": file.rejected, "forgotten": file.forgotten, "landed_at": file.landed_at, "role": role}  # fmt: skip
 
     spec = source.spec
     return [
@@ -102,16 +102,17 @@ def _audit_sql() -> str:
             group by r._source, r._hash"""
         for entity in ENTITIES.values()
     )
-    # A replaced content was read once and stands nowhere; a look-up's records are all at hand.
+    # A replaced content was read once and stands nowhere; a look-up's records are all at hand. Rows of a forgotten person
+    # were read and dropped before anything kept them.
     return f"""
         with counts as ({counts})
-        select f.source, f.file_hash, f.entity, f.file, f.rows + f.rejected as rows_read,
+        select f.source, f.file_hash, f.entity, f.file, f.rows + f.rejected + f.forgotten as rows_read,
                case f.role when 'standing' then coalesce(c.mapped - c.filtered - c.bad - c.duplicate - c.superseded, 0)
                            when 'lookup' then f.rows else 0 end as rows_accepted,
                case f.role when 'standing' then f.rejected + coalesce(c.bad, 0) when 'lookup' then f.rejected else 0 end
                    as rows_quarantined,
                case f.role when 'standing' then coalesce(c.duplicate, 0) else 0 end as rows_duplicate,
-               case f.role when 'standing' then coalesce(c.filtered, 0) else 0 end as rows_filtered,
+               f.forgotten + case f.role when 'standing' then coalesce(c.filtered, 0) else 0 end as rows_filtered,
                case f.role when 'standing' then coalesce(c.superseded, 0) when 'replaced' then f.rows + f.rejected else 0 end
                    as rows_superseded,
                cast(f.landed_at as timestamp) as landed_at

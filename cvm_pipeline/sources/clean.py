@@ -59,7 +59,7 @@ def build_clean_if_changed(
 
 def _state(sources: Sequence[LandedSource], settings: CleanSettings, config_hash: str) -> str:
     files = [
-        (source.spec.name, role, part.file.name, part.file.hash, part.file.reading)
+        (source.spec.name, role, part.file.name, part.file.hash, part.file.reading, part.file.forgotten)
         for source in sources
         for role, parts in (("standing", source.parts), ("replaced", source.replaced), *source.lookups.items())
         for part in parts

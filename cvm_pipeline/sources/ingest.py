@@ -4,16 +4,32 @@ from __future__ import annotations
 
 import datetime as dt
 from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+
+import duckdb
 
 from cvm_pipeline.config.source import digest
 from cvm_pipeline.sources.clean import LandedSource
 from cvm_pipeline.sources.errors import SourceError, SourceErrors
 from cvm_pipeline.sources.finding import find_files
+from cvm_pipeline.sources.forgetting import Found, ListSieve, erase_copies, find, names_them, systems_of
+from cvm_pipeline.sources.forgotten import Forgotten, read_forgotten, write_forgotten
 from cvm_pipeline.sources.formats import Reading
 from cvm_pipeline.sources.landing import LandingReport, LandingZone, land_source
 from cvm_pipeline.sources.mapping import LandedPart
-from cvm_pipeline.sources.spec import SourceSpec
+from cvm_pipeline.sources.spec import CleanSettings, SourceSpec
+from cvm_pipeline.sources.whose import Values
+
+
+@dataclass(frozen=True)
+class Suppression:
+    """Where the list of forgotten people lies, and what finding their rows needs. `keeps`: what it learns is written."""
+
+    path: Path
+    settings: CleanSettings
+    scratch: Path
+    keeps: bool = True
 
 
 def land(
@@ -22,19 +38,36 @@ def land(
     landing: Path,
     now: dt.datetime,
     progress: Callable[[str], None] = lambda file: None,
+    suppression: Suppression | None = None,
 ) -> list[LandingReport]:
-    """Land every source and its look-ups. Raises SourceError, or SourceErrors with everything that was refused."""
+    """Land every source and its look-ups, without the rows of forgotten people.
+
+    Raises SourceError, or SourceErrors with everything that was refused.
+    """
     reports: list[LandingReport] = []
     refused: list[SourceError] = []
     landed_at = now.replace(tzinfo=None).isoformat(sep=" ", timespec="seconds")
+    forgotten = read_forgotten(suppression.path) if suppression and suppression.path.exists() else None
+    known = len(forgotten.hashes) if forgotten else 0
     for spec in specs:
-        for name, path, reading in _files(spec):
+        # Look-ups first: whose a row is may stand in one.
+        for join, (name, path, reading) in reversed(list(zip((None, *spec.joins), _files(spec), strict=True))):
+            sieve = None
+            if suppression and forgotten:
+                empty = LandedSource(spec, (), (), _lookups(spec, landing))
+                sieve = ListSieve(empty, join, forgotten, suppression.settings, suppression.scratch)
             try:
-                reports.append(land_source(_zone(landing, name), name, path, root, reading, landed_at, progress))
+                reports.append(land_source(_zone(landing, name), name, path, root, reading, landed_at, progress, sieve))
             except SourceErrors as errors:
                 refused.extend(errors.errors)
             except SourceError as error:
                 refused.append(error)
+    if suppression and forgotten and len(forgotten.hashes) > known:
+        # Orders that name a forgotten person: lines of theirs that name nobody may have come before.
+        _, done = erase_landed(specs, landing, forgotten, suppression)
+        if suppression.keeps:
+            write_forgotten(suppression.path, forgotten)
+        done()
     if refused:
         raise refused[0] if len(refused) == 1 else SourceErrors(refused)
     return reports
@@ -45,14 +78,51 @@ def landed(specs: Sequence[SourceSpec], landing: Path) -> list[LandedSource]:
     sources = []
     for spec in specs:
         standing, replaced = _parts(_zone(landing, spec.name))
-        if standing and not any(part.file.rows + part.file.rejected for part in standing):
+        if standing and not any(part.file.read for part in standing):
             raise SourceError(
                 f"source {spec.name}: its files hold no rows ({', '.join(part.file.name for part in standing[:3])})."
                 " Check that the export was complete; the earlier publication stands"
             )
-        lookups = {join.alias: _parts(_zone(landing, f"{spec.name}.{join.alias}"))[0] for join in spec.joins}
-        sources.append(LandedSource(spec, standing, replaced, lookups))
+        sources.append(LandedSource(spec, standing, replaced, _lookups(spec, landing)))
     return sources
+
+
+def erase_landed(
+    specs: Sequence[SourceSpec],
+    landing: Path,
+    forgotten: Forgotten,
+    suppression: Suppression,
+    values: Values = Values(),  # noqa: B008 - frozen
+    step: Callable[[str], None] = lambda name: None,
+) -> tuple[Found, Callable[[], int]]:
+    """Find all landed rows of those on the list (which grows by what they own), and the call that erases them.
+
+    Two steps, so that the list can be written in between; the call returns how many rows went.
+    """
+    sources = _sources(specs, landing)
+    with duckdb.connect(config={"temp_directory": str(suppression.scratch)}) as con:
+        found = find(con, sources, forgotten, suppression.settings, values)
+    zones = {name: _zone(landing, name) for spec in specs for name, _, _ in _files(spec)}
+    return found, lambda: erase_copies(zones, found, names_them(forgotten, found.systems, values), step)
+
+
+def landed_customers(specs: Sequence[SourceSpec], landing: Path, suppression: Suppression) -> set[tuple[str, str]]:
+    """Every (source system, customer id) that stands in the landing zone."""
+    with duckdb.connect(config={"temp_directory": str(suppression.scratch)}) as con:
+        return systems_of(con, _sources(specs, landing), suppression.settings)
+
+
+def _sources(specs: Sequence[SourceSpec], landing: Path) -> list[LandedSource]:
+    parts = [_parts(_zone(landing, spec.name)) for spec in specs]
+    return [
+        LandedSource(spec, there[0], there[1], _lookups(spec, landing))
+        for spec, there in zip(specs, parts, strict=True)
+        if there[0]
+    ]
+
+
+def _lookups(spec: SourceSpec, landing: Path) -> dict[str, tuple[LandedPart, ...]]:
+    return {join.alias: _parts(_zone(landing, f"{spec.name}.{join.alias}"))[0] for join in spec.joins}
 
 
 def _files(spec: SourceSpec) -> list[tuple[str, str, Reading]]:

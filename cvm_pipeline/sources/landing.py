@@ -17,6 +17,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
+from typing import Protocol
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -48,6 +49,13 @@ class LandedFile:
     columns: tuple[str, ...]
     landed_at: str
     names: tuple[str, ...] = ()
+    # Rows of forgotten people that the landed copy does not keep; `rows` and `rejected` are what it holds.
+    forgotten: int = 0
+
+    @property
+    def read(self) -> int:
+        """Rows that the file itself holds."""
+        return self.rows + self.rejected + self.forgotten
 
     @property
     def standing(self) -> bool:
@@ -69,6 +77,16 @@ class LandingReport:
     known: int = 0
     gone: list[str] = field(default_factory=list)
     empty: list[str] = field(default_factory=list)
+
+
+class Sieve(Protocol):
+    """What keeps rows of forgotten people out of landed copies (`forgetting.py`)."""
+
+    def sift_records(self, file: LandedFile, draft: Path) -> int:
+        """Rewrite the draft of a landed copy without their rows; returns how many it held."""
+
+    def sift_rejects(self, rejects: Sequence[Reject]) -> list[Reject]:
+        """The unparsable rows that are not theirs."""
 
 
 class LandingZone:
@@ -99,11 +117,23 @@ class LandingZone:
     def rejects(self, file: LandedFile) -> Path:
         return self.folder / f"{file.stem}.rejects.parquet"
 
+    def settled(self, file: LandedFile) -> LandedFile:
+        """The entry with what its copies really hold: an erasure may have died between a copy and the manifest."""
+        records, rejects = self.records(file), self.rejects(file)
+        if not file.standing or not (records.exists() and rejects.exists()):
+            return file
+        rows, rejected = pq.read_metadata(records).num_rows, pq.read_metadata(rejects).num_rows
+        return replace(file, rows=rows, rejected=rejected, forgotten=file.read - rows - rejected)
+
+    def write_rejects(self, file: LandedFile, rejects: Sequence[Reject]) -> None:
+        table = pa.Table.from_pylist([asdict(reject) for reject in rejects], schema=_REJECTS)
+        replace_file(self.rejects(file), lambda target: pq.write_table(table, target))
+
     def write_manifest(self, files: Sequence[LandedFile]) -> None:
         ordered = sorted(files, key=lambda f: (f.name, f.landed_at, f.hash))
         # Escaped: a file name may hold bytes that are no text.
         text = json.dumps([asdict(file) for file in ordered], indent=1)
-        _replace(self.manifest, lambda path: path.write_text(text, encoding="utf-8"))
+        replace_file(self.manifest, lambda path: path.write_text(text, encoding="utf-8"))
 
     def sweep(self, files: Sequence[LandedFile]) -> None:
         """Remove what no standing content needs: replaced copies, and drafts and copies that a killed run left."""
@@ -122,9 +152,11 @@ def land_source(
     reading: Reading,
     landed_at: str,
     progress: Callable[[str], None] = lambda file: None,
+    sieve: Sieve | None = None,
 ) -> LandingReport:
     """Land every file that `pattern` (a glob, relative to `root`) finds, and keep those that it finds no more.
 
+    `sieve` keeps rows of forgotten people out of every copy that is made.
     Raises SourceErrors with every file that was refused; sound files of the same source are landed all the same.
     """
     try:
@@ -134,6 +166,8 @@ def land_source(
     except OSError as error:
         raise _not_writable(zone.folder, error) from error
     before = zone.files()
+    if sieve is not None:
+        before = [zone.settled(file) for file in before]
     paths = find_files(pattern, root)
     if not paths and not before:
         raise SourceError(f"source {source}: no file matches {pattern} (looked below {root}). Check `path`")
@@ -145,7 +179,7 @@ def land_source(
     for path, name in paths:
         seen.add(name)
         try:
-            landed = _land_file(zone, path, name, reading, landed_at, known)
+            landed = _land_file(zone, path, name, reading, landed_at, known, sieve)
         except FileRefused as error:
             refused.append(error)
             continue
@@ -153,7 +187,7 @@ def land_source(
         report.known += (landed.hash, landed.reading) in known
         known.setdefault((landed.hash, landed.reading), landed)
         under[name] = landed
-        if landed.rows + landed.rejected == 0:
+        if landed.read == 0:
             report.empty.append(name)
         progress(name)
     report.gone = sorted(set(under) - seen)
@@ -178,7 +212,13 @@ def _standing(before: Sequence[LandedFile], under: dict[str, LandedFile]) -> lis
 
 
 def _land_file(
-    zone: LandingZone, path: Path, name: str, reading: Reading, landed_at: str, known: dict[tuple[str, str], LandedFile]
+    zone: LandingZone,
+    path: Path,
+    name: str,
+    reading: Reading,
+    landed_at: str,
+    known: dict[tuple[str, str], LandedFile],
+    sieve: Sieve | None,
 ) -> LandedFile:
     for wait in (*_PATIENCE_SECONDS, None):
         before = _state(path, name)
@@ -187,7 +227,7 @@ def _land_file(
         if landed is None or not (zone.records(landed).exists() and zone.rejects(landed).exists()):
             draft = LandedFile(name, content, reading.key, before[0], 0, 0, (), landed_at)
             try:
-                landed = _convert(zone, path, draft, reading)
+                landed = _convert(zone, path, draft, reading, sieve)
             except FileRefused:
                 # Half a file may well be no gzip, no Parquet or no text: it is judged once it has come to rest.
                 if wait is None or _state(path, name) == before:
@@ -228,14 +268,16 @@ def _not_readable(name: str, error: OSError) -> FileRefused:
     return FileRefused(name, f"can't be read ({error.strerror})", "Check that it exists and may be read")
 
 
-def _convert(zone: LandingZone, path: Path, draft: LandedFile, reading: Reading) -> LandedFile:
+def _convert(
+    zone: LandingZone, path: Path, draft: LandedFile, reading: Reading, sieve: Sieve | None
+) -> LandedFile:
     """Read the file and write its landed copy; `draft` with what was found."""
-    rows = 0
+    rows = forgotten = 0
     rejects: list[Reject] = []
     columns: tuple[str, ...] = ()
 
     def write(target: Path) -> None:
-        nonlocal rows, columns
+        nonlocal rows, columns, forgotten
         with contextlib.ExitStack() as stack:
             writer: pq.ParquetWriter | None = None
             for parsed in _ahead(read_file(path, draft.name, reading)):
@@ -249,11 +291,15 @@ def _convert(zone: LandingZone, path: Path, draft: LandedFile, reading: Reading)
                     rows += table.num_rows
             if writer is None:
                 pq.write_table(pa.table({LINE: pa.array([], pa.int64())}), target)
+        if sieve is not None and rows:
+            forgotten = sieve.sift_records(replace(draft, columns=columns), target)
+            rows -= forgotten
 
-    _replace(zone.records(draft), write)
-    table = pa.Table.from_pylist([asdict(reject) for reject in rejects], schema=_REJECTS)
-    _replace(zone.rejects(draft), lambda target: pq.write_table(table, target))
-    return replace(draft, rows=rows, rejected=len(rejects), columns=columns)
+    replace_file(zone.records(draft), write)
+    kept = rejects if sieve is None else sieve.sift_rejects(rejects)
+    zone.write_rejects(draft, kept)
+    forgotten += len(rejects) - len(kept)
+    return replace(draft, rows=rows, rejected=len(kept), columns=columns, forgotten=forgotten)
 
 
 def _ahead(blocks: Iterator[Parsed]) -> Iterator[Parsed]:
@@ -267,7 +313,7 @@ def _ahead(blocks: Iterator[Parsed]) -> Iterator[Parsed]:
             yield parsed
 
 
-def _replace(path: Path, write: Callable[[Path], object]) -> None:
+def replace_file(path: Path, write: Callable[[Path], object]) -> None:
     """Write beside, flush to disk, rename into place."""
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     try:

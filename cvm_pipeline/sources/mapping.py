@@ -19,7 +19,7 @@ import pyarrow as pa
 
 from cvm_pipeline.sources.casts import TimeRules, cast_for, refused_as
 from cvm_pipeline.sources.delimited import OWN_COLUMNS
-from cvm_pipeline.sources.entities import SQL_TYPE, Entity
+from cvm_pipeline.sources.entities import ENTITIES, SQL_TYPE, Entity
 from cvm_pipeline.sources.errors import FileMisfit, MappingRefused, SourceErrors
 from cvm_pipeline.sources.expressions import Expression, equality_sides, parse
 from cvm_pipeline.sources.landing import LINE, LandedFile
@@ -90,6 +90,35 @@ def create_entity_table(con: duckdb.DuckDBPyConnection, entity: Entity) -> None:
         f"create table landing.{quoted(entity.name)} (_source varchar, _rank integer, _file varchar,"
         f" _hash varchar, _line bigint, _filtered boolean, _bad varchar, {columns})"
     )
+
+
+def rows_to_lookups(
+    con: duckdb.DuckDBPyConnection,
+    spec: SourceSpec,
+    parts: Sequence[LandedPart],
+    lookups: Mapping[str, Sequence[LandedPart]],
+    settings: CleanSettings,
+) -> dict[str, str]:
+    """Alias -> SQL of the key by which each row (`_rank, _line`) finds its record: `_k0, _k1, ...` as text.
+
+    To be run before anything else is mapped. Raises as `map_source`.
+    """
+    full = [(part, rank) for rank, part in enumerate(rank_files(spec, parts)) if part.file.columns]
+    if not full or not spec.joins:
+        return {}
+    return _Mapper(con, spec, ENTITIES[spec.entity], full, lookups, settings).keys()
+
+
+def join_sides(con: duckdb.DuckDBPyConnection, spec: SourceSpec, join: JoinSpec) -> list[tuple[Expression, Expression]]:
+    """The look-up's side of each equality of a join, and the row's."""
+    where = f"{spec.name}.join.{join.alias}"
+    sides = []
+    for left, right in equality_sides(con, join.on, where):
+        inner, outer = (left, right) if any(ref[0] == join.alias for ref in left.references) else (right, left)
+        if not all(ref[0] == join.alias for ref in inner.references) or not inner.references:
+            raise MappingRefused(f"{where}: one side of {join.on!r} must be a column of {join.alias}")
+        sides.append((inner, outer))
+    return sides
 
 
 class _Mapper:
@@ -204,19 +233,23 @@ class _Mapper:
             rows = self._join(rows, join)
         return rows
 
+    def keys(self) -> dict[str, str]:
+        self.ambiguous = []
+        rows, found = self._landed(), {}
+        for join in self.spec.joins:
+            sides = join_sides(self.con, self.spec, join)
+            values = ", ".join(f"cast({outer.sql} as varchar) as _k{i}" for i, (_, outer) in enumerate(sides))
+            found[join.alias] = f"select {_RANK} as _rank, {LINE}, {values} from ({rows}) _q"
+            rows = self._join(rows, join)
+        return found
+
     def _join(self, rows: str, join: JoinSpec) -> str:
-        where = f"{self.spec.name}.join.{join.alias}"
         parts = self.lookups[join.alias]
         columns = _union(part.file.columns for part in parts)
         if not columns:
-            raise MappingRefused(f"{where}: {join.path} holds no columns")
-        keys, fits = [], []
-        for left, right in equality_sides(self.con, join.on, where):
-            inner, outer = (left, right) if any(ref[0] == join.alias for ref in left.references) else (right, left)
-            if not all(ref[0] == join.alias for ref in inner.references) or not inner.references:
-                raise MappingRefused(f"{where}: one side of {join.on!r} must be a column of {join.alias}")
-            keys.append(inner.sql)
-            fits.append(outer.sql)
+            raise MappingRefused(f"{self.spec.name}.join.{join.alias}: {join.path} holds no columns")
+        sides = join_sides(self.con, self.spec, join)
+        keys, fits = [inner.sql for inner, _ in sides], [outer.sql for _, outer in sides]
         paths = ", ".join(literal(str(part.records)) for part in parts)
         alias = quoted(join.alias)
         packed = ", ".join(f"{quoted(name)} := any_value({alias}.{quoted(name)})" for name in columns)

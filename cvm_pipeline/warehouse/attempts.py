@@ -1,4 +1,4 @@
-"""The log of runs: one JSON line for each, published, blocked, failed or rolled back. What readers see never says so.
+"""The log of runs: one JSON line for each, published, blocked, failed, rolled back or erased. What readers see never says so.
 
 Belongs here: appending and reading that log. Not here: the gate's verdicts (`gate_record.py`) or the publications.
 """
@@ -15,7 +15,7 @@ from cvm_pipeline.config.home import Home
 from cvm_pipeline.warehouse.errors import errors_explained
 from cvm_pipeline.warehouse.files import write_atomically
 
-Outcome = Literal["published", "blocked", "failed", "rolled back"]
+Outcome = Literal["published", "blocked", "failed", "rolled back", "erased"]
 
 
 @dataclass(frozen=True)

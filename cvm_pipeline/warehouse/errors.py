@@ -36,6 +36,10 @@ class RollbackRefused(WarehouseError):
     """A version that readers may not be pointed at; the message says why and what else to do."""
 
 
+class ForgetRefused(WarehouseError):
+    """An erasure of somebody whom nothing knows, or who could be several; the message says which."""
+
+
 class PublicationRefused(WarehouseError):
     """A candidate that may not be published; `reasons` holds every reason found, one sentence each."""
 

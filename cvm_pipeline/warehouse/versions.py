@@ -25,6 +25,7 @@ import pyarrow as pa
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.warehouse.errors import WarehouseError, engine_errors_explained, errors_explained
 from cvm_pipeline.warehouse.files import remove_folder, write_atomically
+from cvm_pipeline.warehouse.replacing import settle
 
 WAREHOUSE_FILE = "warehouse.duckdb"
 PII_FILE = "pii.duckdb"
@@ -236,6 +237,7 @@ def tidy(home: Home, spare: str = "") -> None:
     """
     if not home.versions.is_dir():
         return
+    settle(home)
     for folder in (home.warehouse, home.gate, *home.versions.iterdir()):
         for rest in folder.glob(".*.tmp"):
             rest.unlink()

@@ -2,7 +2,7 @@
 
 import dagster as dg
 
-from cvm_pipeline.defs.project_sources import specs_of
+from cvm_pipeline.defs.project_sources import specs_of, suppression_of
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
 from cvm_pipeline.sources.entities import ENTITIES, Entity
 from cvm_pipeline.sources.ingest import land
@@ -27,7 +27,10 @@ def _landing_asset(entity: Entity) -> dg.AssetsDefinition:
         if specs:
             workshop.progress(f"landing {entity.name}")
         with plain_failures(project.engine.retries, context.retry_number):
-            reports = land(specs, project.root, project.home.landing, workshop.now())
+            now = workshop.now()
+            reports = land(
+                specs, project.root, project.home.landing, now, suppression=suppression_of(project, now)
+            )
         files = [file for report in reports for file in report.files if file.standing]
         return dg.MaterializeResult(
             metadata={

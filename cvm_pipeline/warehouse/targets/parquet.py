@@ -4,10 +4,10 @@ Belongs here: the folder's layout and the order of the steps on disk. Not here: 
 
     current.json                                    what stands: for each table its files. Replacing it is the publication
     manifests/<publication_id>.json                 the same for every version kept
-    cvm/<table>/[as_of_date=<day>/]publication_id=<id>/part-0.parquet
+    cvm/<table>/[as_of_date=<day>/]publication_id=<id>/part-<n>.parquet   (0, or more once a person was erased)
     cvm_pii/customer_pii/...                        readable by its owner only
 
-A part's files are written once, under the id of the publication that wrote it, and never change; a reader that has read
+A part's files are written once, under the id of the publication that wrote it, and never change but to erase a person; a reader that has read
 `current.json` once can open all its files in peace until `publish.keep` further publications have gone by.
 """
 
@@ -21,9 +21,12 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from cvm_pipeline.domain.contracts import CONTRACT_VERSION, TABLES, Table
+from cvm_pipeline.domain.redaction import Redaction
 from cvm_pipeline.warehouse.errors import LockHeld, WarehouseError, errors_explained
 from cvm_pipeline.warehouse.files import remove_folder, step, sync, write_atomically
 from cvm_pipeline.warehouse.targets.protocol import Part, Version
@@ -95,6 +98,77 @@ class ParquetSession:
                     if folder.parent.name.startswith("as_of_date=") and not any(folder.parent.iterdir()):
                         folder.parent.rmdir()
 
+    def erase(self, customer_ids: Collection[str], redaction: Redaction) -> int:
+        """Write the parts that hold them anew beside the old ones, name these in every manifest, then show and clear up.
+
+        The one exception to what a reader of `current.json` is promised: the old files go at once.
+        """
+        with errors_explained("erasing from Parquet files", self._root):
+            manifests = {path: _read(path) for path in sorted((self._root / MANIFESTS).glob("[!.]*.json"))}
+            renamed: dict[str, tuple[str, int]] = {}
+            for manifest in manifests.values():
+                for table in manifest["tables"].values():
+                    for file in table["files"]:
+                        if file not in renamed and (self._root / file).exists():
+                            renamed[file] = self._without(file, customer_ids, redaction)
+            changed = {file for file, (other, _) in renamed.items() if other != file}
+            for path, manifest in manifests.items():
+                if any(file in changed for table in manifest["tables"].values() for file in table["files"]):
+                    for table in manifest["tables"].values():
+                        table["rows"] -= sum(renamed[file][1] for file in table["files"] if file in renamed)
+                        table["files"] = [renamed[file][0] if file in renamed else file for file in table["files"]]
+                    write_atomically(path, json.dumps(manifest, indent=1) + "\n")
+            shown = self.shown()
+            if shown is not None and self._manifest(shown).exists():
+                write_atomically(self._root / CURRENT, self._manifest(shown).read_text(encoding="utf-8"))
+            self._clear_up()
+            return sum(gone for _, gone in renamed.values())
+
+    def _without(self, file: str, customer_ids: Collection[str], redaction: Redaction) -> tuple[str, int]:
+        """The part's file without the customers (itself where it holds none), and how many rows went."""
+        path = self._root / file
+        names = pq.read_schema(path).names
+        if "customer_id" in names:
+            found = pc.is_in(pq.read_table(path, columns=["customer_id"])["customer_id"], value_set=pa.array(sorted(customer_ids)))
+            gone = int(pc.sum(found).as_py() or 0)
+        else:
+            gone = 0
+        if not gone and not ("observed" in names and _told(path, redaction)):
+            return file, 0
+        number = int(path.stem.removeprefix("part-"))
+        target = path.with_name(f"part-{number + 1}.parquet")
+        spare = path.with_name(f".writing-{target.name}")
+        step(f"write {file} anew")
+        descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, path.stat().st_mode & 0o777)
+        with os.fdopen(descriptor, "wb") as out, pq.ParquetFile(path) as old, pq.ParquetWriter(out, old.schema_arrow, compression="zstd") as writer:
+            for batch in old.iter_batches():
+                table = pa.Table.from_batches([batch])
+                if "customer_id" in names:
+                    table = table.filter(pc.invert(pc.is_in(table["customer_id"], value_set=pa.array(sorted(customer_ids)))))
+                if "observed" in names:
+                    texts = [None if text is None else redaction.text(text) for text in table["observed"].to_pylist()]
+                    table = table.set_column(names.index("observed"), "observed", pa.array(texts, table["observed"].type))
+                writer.write_table(table, row_group_size=_ROW_GROUP)
+        sync(spare)
+        step(f"name {target.name}")
+        spare.rename(target)
+        sync(target.parent)
+        return str(target.relative_to(self._root)), gone
+
+    def _clear_up(self) -> None:
+        """Remove files of parts that no manifest names."""
+        named = {
+            self._root / file
+            for path in [*(self._root / MANIFESTS).glob("[!.]*.json"), self._root / CURRENT]
+            if path.exists()
+            for table in _read(path)["tables"].values()
+            for file in table["files"]
+        }
+        for path in sorted([*self._root.glob("cvm*/**/part-*.parquet"), *self._root.glob("cvm*/**/.writing-part-*")]):
+            if path not in named:
+                step(f"remove {path.name}")
+                path.unlink()
+
     def _manifest(self, publication_id: str) -> Path:
         return self._root / MANIFESTS / f"{checked_id(publication_id)}.json"
 
@@ -105,9 +179,11 @@ class ParquetSession:
         if part.as_of_date is not None:
             folder /= f"as_of_date={part.as_of_date}"
         folder /= f"publication_id={part.written_by}"
+        there = sorted(folder.glob("part-*.parquet"), key=lambda path: int(path.stem.removeprefix("part-")))
+        if there:
+            # An erasure writes a part anew under the next number.
+            return there[-1]
         path = folder / "part-0.parquet"
-        if path.exists():
-            return path
         mode = 0o700 if table.schema == "cvm_pii" else 0o777
         (self._root / table.schema).mkdir(mode=mode, exist_ok=True)
         spare = folder.with_name(f".writing-{folder.name}")
@@ -160,6 +236,12 @@ def files_of(root: Path, table: Table) -> list[Path]:
     if not (root / CURRENT).exists():
         raise WarehouseError(f"{root}: nothing is published there yet.")
     return [root / file for file in _read(root / CURRENT)["tables"][table.name]["files"]]
+
+
+def _told(path: Path, redaction: Redaction) -> bool:
+    """Whether what a gate observed names somebody who is to go."""
+    texts = pq.read_table(path, columns=["observed"])["observed"].unique().to_pylist()
+    return any(text is not None and redaction.text(text) != text for text in texts)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 Belongs here: the protocol, and reading a version's parts. Not here: any engine's own words.
 
 A *part* is all rows of one table that one publication wrote: each row's `publication_id` says which. A publication writes
-a part once and never changes it, so that a version is a list of parts, and bringing the next version costs its new parts
+a part once and never changes it (but to erase a person), so that a version is a list of parts, and bringing the next version costs its new parts
 alone, however long the history is.
 """
 
@@ -20,6 +20,7 @@ import duckdb
 import pyarrow as pa
 
 from cvm_pipeline.domain.contracts import TABLES, Table
+from cvm_pipeline.domain.redaction import Redaction
 from cvm_pipeline.domain.sql_text import literal, quoted
 from cvm_pipeline.warehouse.errors import engine_errors_explained
 from cvm_pipeline.warehouse.versions import PII_FILE, WAREHOUSE_FILE, read_manifest
@@ -71,6 +72,9 @@ class Session(Protocol):
 
     def retire(self, kept: Collection[str]) -> None:
         """Remove every version but these, and what belonged to no other."""
+
+    def erase(self, customer_ids: Collection[str], redaction: Redaction) -> int:
+        """Remove the customers' rows from every version, in one step for readers; returns the rows. Safe to repeat."""
 
 
 class Target(Protocol):

@@ -45,6 +45,17 @@ class Connection:
         for statement in statements:
             self.execute(statement)
 
+    def alone(self, sql: str) -> None:
+        """A statement that may be part of no transaction (`vacuum`)."""
+        with self._explained():
+            self._adbc.commit()
+            self._adbc.adbc_connection.set_autocommit(True)
+            try:
+                with self._adbc.cursor() as cursor:
+                    cursor.execute(sql)
+            finally:
+                self._adbc.adbc_connection.set_autocommit(False)
+
     def copy(self, schema: str, table: str, rows: pa.RecordBatchReader) -> int:
         """Append Arrow batches to a table by COPY, in the transaction at hand; returns the rows written."""
 

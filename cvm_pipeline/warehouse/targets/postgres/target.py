@@ -5,12 +5,13 @@ Belongs here: the order of the steps and what each costs. Not here: the statemen
 1. `bring`, one transaction: tables and views of today's contract where they are missing, the new parts by COPY, the list
    of the version's parts. Readers see none of it: no version that they are shown has these parts. 2. `show`, one
    transaction: one row is updated; this is the publication. 3. `retire`, one transaction: parts of no kept version are
-   deleted. A session that dies leaves no open transaction, so that each step is there or not.
+   deleted. `erase`, one transaction: a person's rows of every part. A session that dies leaves no open transaction, so that each step is there or not.
 """
 
 from __future__ import annotations
 
 import hashlib
+import json
 import os
 import socket
 from collections.abc import Collection, Iterator
@@ -19,6 +20,7 @@ from contextlib import contextmanager
 import pyarrow as pa
 
 from cvm_pipeline.domain.contracts import CONTRACT_VERSION, TABLES, Table
+from cvm_pipeline.domain.redaction import Redaction
 from cvm_pipeline.warehouse.errors import LockHeld, WarehouseError
 from cvm_pipeline.warehouse.files import step
 from cvm_pipeline.warehouse.targets.postgres import store
@@ -28,6 +30,7 @@ from cvm_pipeline.warehouse.targets.protocol import Part, Version
 
 # Any number will do; every publisher to one database must ask for the same.
 _LOCK = 7_270_001
+_STORED = "select schemaname || '.' || tablename from pg_tables where schemaname in ('cvm_store', 'cvm_store_pii')"
 
 
 class PostgresSession:
@@ -83,6 +86,52 @@ class PostgresSession:
                 )
         step("commit the retirement in postgres")
         self._con.commit()
+
+    def erase(self, customer_ids: Collection[str], redaction: Redaction) -> int:
+        """One transaction: the rows, and what the list of parts says of them; then what is dead is vacuumed.
+
+        Copies that are the server's own (write-ahead log, replicas, backups) are its administrator's.
+        """
+        if self.shown() is None:
+            return 0
+        step("erase from postgres")
+        erased, touched = 0, []
+        there = {row[0] for row in self._con.execute(_STORED)}
+        for table in (table for table in TABLES if f"{store.store_of(table)}.{table.name}" in there):
+            rows = 0
+            if "customer_id" in table.names:
+                rows = self._erase_rows(table, customer_ids)
+            elif "observed" in table.names:
+                rows = self._redact(table, redaction)
+            if rows:
+                erased += rows
+                touched.append(table)
+        step("commit the erasure in postgres")
+        self._con.commit()
+        for table in touched:
+            self._con.alone(f"vacuum {store.stored(table)}")
+        return erased
+
+    def _erase_rows(self, table: Table, customer_ids: Collection[str]) -> int:
+        gone = self._con.execute(
+            f"delete from {store.stored(table)} where customer_id in "
+            "(select json_array_elements_text($1::text::json)) returning publication_id",
+            [json.dumps(sorted(customer_ids))],
+        )
+        for written_by in sorted({row[0] for row in gone}):
+            self._con.execute(
+                f"update cvm_store.part set rows = (select count(*) from {store.stored(table)} where publication_id = $1) "
+                "where table_name = $2 and written_by = $1",
+                [written_by, table.name],
+            )
+        return len(gone)
+
+    def _redact(self, table: Table, redaction: Redaction) -> int:
+        told = self._con.execute(f"select distinct observed from {store.stored(table)} where observed is not null")
+        changed = [(text, redacted) for (text,) in told if (redacted := redaction.text(text)) != text]
+        for text, redacted in changed:
+            self._con.execute(f"update {store.stored(table)} set observed = $1 where observed = $2", [redacted, text])
+        return len(changed)
 
     def _define(self) -> None:
         """Bring tables and views to today's contract; nothing to do where its digest is the one that was left."""

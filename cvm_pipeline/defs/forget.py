@@ -1,0 +1,224 @@
+"""`cvm forget`: one person leaves every place below a home, and what else readers use.
+
+Belongs here: which places there are, and their order. Not here: how a place is rewritten (`sources/forgetting.py`,
+`warehouse/erasing.py`, `redacting.py`, `targets/`).
+
+The person goes on the suppression list first, so that no run brings anybody back from then on; then all that is needed to
+find them (ids, orders, values) is written to `forgetting.json`, readable by the owner only, since each further step takes
+away what it is found by: 1. versions; 2. the target; 3. gate records, the log of runs, Dagster's history; 4. dbt's files
+that name them; 5. landed copies; 6. the work file, which the next run builds anew. Last `forgetting.json` goes, and the log
+says that somebody was erased. Each step is safe to repeat: asked again after a death, all are.
+
+Aggregates stay as published: they hold no person, and the next run computes without. Not reached are the raw files that the
+project's owner keeps, exports, and backups: the list keeps a raw file from bringing anybody back.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import os
+import shutil
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+from cvm_pipeline.config.home import Home
+from cvm_pipeline.config.project import Project
+from cvm_pipeline.defs.project_sources import specs_of, suppression_of
+from cvm_pipeline.domain.redaction import Redaction
+from cvm_pipeline.sources.forgotten import CUSTOMER, VALUE, Forgotten, read_forgotten, write_forgotten
+from cvm_pipeline.sources.ingest import erase_landed, landed_customers
+from cvm_pipeline.sources.whose import Values
+from cvm_pipeline.warehouse.attempts import Attempt, record_attempt
+from cvm_pipeline.warehouse.erasing import erase_from_versions, known_customers, personal_values, unmatched_orders
+from cvm_pipeline.warehouse.errors import ForgetRefused, errors_explained
+from cvm_pipeline.warehouse.files import step, sync, write_atomically
+from cvm_pipeline.warehouse.lock import run_lock
+from cvm_pipeline.warehouse.publication import held
+from cvm_pipeline.warehouse.redacting import redact_records, redact_sqlite
+from cvm_pipeline.warehouse.targets.choose import target_of
+from cvm_pipeline.warehouse.targets.parquet import ParquetTarget
+from cvm_pipeline.warehouse.traces import traces
+from cvm_pipeline.warehouse.versions import tidy
+
+_SHORTEST_NAME = 6
+
+
+@dataclass
+class Person:
+    """All that a person is known by, in clear; kept only while they are being forgotten."""
+
+    mark: str
+    keys: list[list[str]] = field(default_factory=list)
+    published: list[str] = field(default_factory=list)
+    orders: list[str] = field(default_factory=list)
+    strong: list[str] = field(default_factory=list)
+    names: list[str] = field(default_factory=list)
+
+    @property
+    def values(self) -> Values:
+        return Values(*(tuple(sorted({v.strip().lower() for v in given})) for given in (self.strong, self.names)))
+
+    @property
+    def redaction(self) -> Redaction:
+        ids = {*self.published, *self.orders, *(id_ for _, id_ in self.keys)}
+        return Redaction(ids, [*self.strong, *(name for name in self.names if len(name) >= _SHORTEST_NAME)])
+
+
+@dataclass(frozen=True)
+class Forgot:
+    """What was done. `mark`: the first digits of the person's hash; `left`: files that still hold an e-mail or phone."""
+
+    mark: str
+    versions: tuple[str, ...]
+    target_rows: int
+    landed_rows: int
+    records: int
+    left: tuple[Path, ...]
+
+    @property
+    def nothing(self) -> bool:
+        """Whether there was nothing left to erase."""
+        return not (self.versions or self.target_rows or self.landed_rows or self.records)
+
+
+def forget(
+    project: Project,
+    customer_id: str,
+    reason: str,
+    now: dt.datetime,
+    progress: Callable[[str], None] = lambda step: None,
+) -> Forgot:
+    """Erase a customer, by the id that readers know, everywhere; and complete an erasure that died.
+
+    Raises `ForgetRefused` for an id that nothing knows; `LockHeld`; `WarehouseError`; SourceError where a mapping no longer
+    fits the landed files.
+    """
+    home = project.home
+    with run_lock(home, "cvm forget"), held(target_of(project), "forget") as session:
+        progress("finding the person")
+        with errors_explained("clearing up", home.warehouse):
+            tidy(home)
+        forgotten = read_forgotten(home.forgotten)
+        pending = _pending(home)
+        asked = _known(project, customer_id, forgotten, now)
+        if asked is None and pending is None:
+            raise ForgetRefused(
+                f"no customer {customer_id!r}: neither landed files nor a kept version know that id. It is the customer_id"
+                " of cvm.customer_value; with several source systems it is system:id."
+            )
+        done = [_erase(project, person, session, forgotten, reason, now, progress)
+                for person in (pending, asked) if person is not None]  # fmt: skip
+        return done[-1]
+
+
+def _erase(project, person, session, forgotten, reason, now, progress) -> Forgot:  # type: ignore[no-untyped-def]
+    home, specs = project.home, specs_of(project)
+    suppression = suppression_of(project, now)
+    step("put the person on the list")
+    _write_list(home, forgotten)
+    person = _gathered(project, person, forgotten, now)
+    _write_list(home, forgotten)
+    step("write the plan")
+    _write_plan(home, person)
+    redaction = person.redaction
+    progress("writing versions anew")
+    versions = erase_from_versions(home, person.published, redaction, project.engine.memory_limit)
+    progress("erasing where readers are")
+    rows = session.erase(person.published, redaction) if session is not None else 0
+    own = home.root / "parquet"
+    if own.is_dir() and not isinstance(target_of(project), ParquetTarget):
+        # A target of earlier days.
+        with held(ParquetTarget(own), "forget") as earlier:
+            rows += earlier.erase(person.published, redaction) if earlier is not None else 0
+    progress("erasing from records of runs")
+    records = redact_records(home, redaction) + redact_sqlite(home.dagster, redaction) + _clear_dbt(home, person)
+    progress("erasing landed rows")
+    _, erase = erase_landed(specs, home.landing, forgotten, suppression, person.values, step)
+    landed = erase()
+    _write_list(home, forgotten)
+    step("remove the work file")
+    shutil.rmtree(home.work_file.parent, ignore_errors=True)
+    done = Forgot(person.mark, tuple(versions), rows, landed, records, ())
+    if not done.nothing:
+        told = f"customer {person.mark}: {redaction.text(reason) or 'no reason given'}"
+        record_attempt(home, Attempt("", None, now, dt.datetime.now(dt.UTC), "erased", told))
+    step("remove the plan")
+    home.forgetting.unlink(missing_ok=True)
+    sync(home.root)
+    progress("looking for traces")
+    left = traces(home, [value for value in person.strong if len(value) >= _SHORTEST_NAME])
+    return Forgot(person.mark, tuple(versions), rows, landed, records, tuple(left))
+
+
+def _known(project: Project, customer_id: str, forgotten: Forgotten, now: dt.datetime) -> Person | None:
+    """The person by the id that readers know; None where nothing knows it. Their customer ids go on the list."""
+    specs = specs_of(project)
+    pairs = landed_customers(specs, project.home.landing, suppression_of(project, now))
+    systems = {system for system, _ in pairs} | {spec.constants.get("source_system", "default") for spec in specs}
+    keys = [(system, customer_id) for system in systems]
+    if len(systems) > 1:
+        named = [(s, customer_id.removeprefix(f"{s}:")) for s in systems if customer_id.startswith(f"{s}:")]
+        keys = named or [pair for pair in pairs if pair[1] == customer_id]
+        if not named and len(keys) > 1:
+            forms = ", ".join(sorted(f"{system}:{id_}" for system, id_ in keys))
+            raise ForgetRefused(f"{customer_id!r} is a customer of several source systems: name one of {forms}.")
+    published = {f"{system}:{id_}" for system, id_ in keys} | {customer_id}
+    # What was published while there was one system bears no prefix: it is theirs where nobody else has that id.
+    published |= {id_ for _, id_ in keys if sum(other == id_ for _, other in pairs) <= 1}
+    listed = [key for key in keys if forgotten.knows(CUSTOMER, *key)]
+    if not (pairs & set(keys) or listed or known_customers(project.home, published)):
+        return None
+    forgotten.add(CUSTOMER, keys)
+    mark = forgotten.hash_of(CUSTOMER, *(keys[0] if keys else ("", customer_id)))[:12]
+    return Person(mark, [list(key) for key in keys], sorted(published))
+
+
+def _gathered(project: Project, person: Person, forgotten: Forgotten, now: dt.datetime) -> Person:
+    """The person with orders and values, as landed files and versions know them; what they own goes on the list."""
+    home = project.home
+    found, _ = erase_landed(specs_of(project), home.landing, forgotten, suppression_of(project, now))
+    orders = {row[2] for row in found.told if row[2]} | unmatched_orders(home, person.published)
+    told = {row[3:] for row in found.told} | personal_values(home, person.published)
+    names = {row[0] for row in told if row[0]} | set(person.names)
+    strong = {value for row in told for value in row[1:3] if value} | set(person.strong)
+    # A single word may be anybody's name.
+    known = {*strong, *(name for name in names if " " in name.strip())}
+    forgotten.add(VALUE, [(value.strip().lower(),) for value in known])
+    return Person(
+        person.mark, person.keys, person.published, sorted(orders | set(person.orders)), sorted(strong), sorted(names)
+    )
+
+
+def _pending(home: Home) -> Person | None:
+    """The erasure that died, if one did."""
+    try:
+        return Person(**json.loads(home.forgetting.read_text(encoding="utf-8")))
+    except FileNotFoundError:
+        return None
+
+
+def _write_plan(home: Home, person: Person) -> None:
+    with errors_explained("beginning an erasure", home.forgetting):
+        # Made for its owner alone before a word stands in it.
+        os.close(os.open(home.forgetting, os.O_WRONLY | os.O_CREAT, 0o600))
+        before = os.umask(0o077)
+        try:
+            write_atomically(home.forgetting, json.dumps(asdict(person)))
+        finally:
+            os.umask(before)
+
+
+def _write_list(home: Home, forgotten: Forgotten) -> None:
+    with errors_explained("writing the list of forgotten people", home.forgotten):
+        write_forgotten(home.forgotten, forgotten)
+
+
+def _clear_dbt(home: Home, person: Person) -> int:
+    """dbt's files are written anew by each run: those that name the person go."""
+    values = [*person.strong, *person.names, *(id_ for _, id_ in person.keys), *person.orders]
+    found = traces(Home(home.dbt_target.parent), [v for v in values if len(v) >= _SHORTEST_NAME and not v.isdigit()])
+    for path in found:
+        path.unlink()
+    return len(found)
