@@ -17,7 +17,6 @@ from __future__ import annotations
 
 import datetime as dt
 import json
-import os
 import shutil
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
@@ -38,7 +37,9 @@ from cvm_pipeline.warehouse.lock import run_lock
 from cvm_pipeline.warehouse.publication import held
 from cvm_pipeline.warehouse.redacting import redact_records, redact_sqlite
 from cvm_pipeline.warehouse.targets.choose import target_of
+from cvm_pipeline.warehouse.targets.follow import erase
 from cvm_pipeline.warehouse.targets.parquet import ParquetTarget
+from cvm_pipeline.warehouse.targets.protocol import Session
 from cvm_pipeline.warehouse.traces import traces
 from cvm_pipeline.warehouse.versions import tidy
 
@@ -100,6 +101,8 @@ def forget(
         progress("finding the person")
         with errors_explained("clearing up", home.warehouse):
             tidy(home)
+            for rest in home.root.glob(".*.tmp"):
+                rest.unlink()
         forgotten = read_forgotten(home.forgotten)
         pending = _pending(home)
         asked = _known(project, customer_id, forgotten, now)
@@ -108,12 +111,21 @@ def forget(
                 f"no customer {customer_id!r}: neither landed files nor a kept version know that id. It is the customer_id"
                 " of cvm.customer_value; with several source systems it is system:id."
             )
-        done = [_erase(project, person, session, forgotten, reason, now, progress)
-                for person in (pending, asked) if person is not None]  # fmt: skip
-        return done[-1]
+        people = [pending] if pending is not None else []
+        if asked is not None and asked.mark not in [person.mark for person in people]:
+            people.append(asked)
+        return [_erase(project, person, session, forgotten, reason, now, progress) for person in people][-1]
 
 
-def _erase(project, person, session, forgotten, reason, now, progress) -> Forgot:  # type: ignore[no-untyped-def]
+def _erase(
+    project: Project,
+    person: Person,
+    session: Session | None,
+    forgotten: Forgotten,
+    reason: str,
+    now: dt.datetime,
+    progress: Callable[[str], None],
+) -> Forgot:
     home, specs = project.home, specs_of(project)
     suppression = suppression_of(project, now)
     step("put the person on the list")
@@ -126,20 +138,22 @@ def _erase(project, person, session, forgotten, reason, now, progress) -> Forgot
     progress("writing versions anew")
     versions = erase_from_versions(home, person.published, redaction, project.engine.memory_limit)
     progress("erasing where readers are")
-    rows = session.erase(person.published, redaction) if session is not None else 0
+    rows = erase(session, home, person.published, redaction) if session is not None else 0
     own = home.root / "parquet"
     if own.is_dir() and not isinstance(target_of(project), ParquetTarget):
         # A target of earlier days.
         with held(ParquetTarget(own), "forget") as earlier:
-            rows += earlier.erase(person.published, redaction) if earlier is not None else 0
+            rows += erase(earlier, home, person.published, redaction) if earlier is not None else 0
     progress("erasing from records of runs")
     records = redact_records(home, redaction) + redact_sqlite(home.dagster, redaction) + _clear_dbt(home, person)
     progress("erasing landed rows")
-    _, erase = erase_landed(specs, home.landing, forgotten, suppression, person.values, step)
-    landed = erase()
+    _, erase_copies = erase_landed(specs, home.landing, forgotten, suppression, person.values, step)
+    landed = erase_copies()
     _write_list(home, forgotten)
     step("remove the work file")
-    shutil.rmtree(home.work_file.parent, ignore_errors=True)
+    with errors_explained("removing the work warehouse", home.work_file.parent):
+        if home.work_file.parent.exists():
+            shutil.rmtree(home.work_file.parent)
     done = Forgot(person.mark, tuple(versions), rows, landed, records, ())
     if not done.nothing:
         told = f"customer {person.mark}: {redaction.text(reason) or 'no reason given'}"
@@ -160,9 +174,12 @@ def _known(project: Project, customer_id: str, forgotten: Forgotten, now: dt.dat
     keys = [(system, customer_id) for system in systems]
     if len(systems) > 1:
         named = [(s, customer_id.removeprefix(f"{s}:")) for s in systems if customer_id.startswith(f"{s}:")]
-        keys = named or [pair for pair in pairs if pair[1] == customer_id]
-        if not named and len(keys) > 1:
-            forms = ", ".join(sorted(f"{system}:{id_}" for system, id_ in keys))
+        landed = [pair for pair in pairs if pair[1] == customer_id]
+        listed = [key for key in keys if forgotten.knows(CUSTOMER, *key)]
+        # Without its system it is an id of days when there was one: of which, only what stands somewhere can tell.
+        keys = named or landed or listed or keys
+        if not named and len(landed) > 1:
+            forms = ", ".join(sorted(f"{system}:{id_}" for system, id_ in landed))
             raise ForgetRefused(f"{customer_id!r} is a customer of several source systems: name one of {forms}.")
     published = {f"{system}:{id_}" for system, id_ in keys} | {customer_id}
     # What was published while there was one system bears no prefix: it is theirs where nobody else has that id.
@@ -171,8 +188,8 @@ def _known(project: Project, customer_id: str, forgotten: Forgotten, now: dt.dat
     if not (pairs & set(keys) or listed or known_customers(project.home, published)):
         return None
     forgotten.add(CUSTOMER, keys)
-    mark = forgotten.hash_of(CUSTOMER, *(keys[0] if keys else ("", customer_id)))[:12]
-    return Person(mark, [list(key) for key in keys], sorted(published))
+    mark = forgotten.hash_of(CUSTOMER, *sorted(keys)[0])[:12]
+    return Person(mark, [list(key) for key in sorted(keys)], sorted(published))
 
 
 def _gathered(project: Project, person: Person, forgotten: Forgotten, now: dt.datetime) -> Person:
@@ -201,13 +218,7 @@ def _pending(home: Home) -> Person | None:
 
 def _write_plan(home: Home, person: Person) -> None:
     with errors_explained("beginning an erasure", home.forgetting):
-        # Made for its owner alone before a word stands in it.
-        os.close(os.open(home.forgetting, os.O_WRONLY | os.O_CREAT, 0o600))
-        before = os.umask(0o077)
-        try:
-            write_atomically(home.forgetting, json.dumps(asdict(person)))
-        finally:
-            os.umask(before)
+        write_atomically(home.forgetting, json.dumps(asdict(person)), 0o600)
 
 
 def _write_list(home: Home, forgotten: Forgotten) -> None:

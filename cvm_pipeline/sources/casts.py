@@ -14,7 +14,7 @@ from cvm_pipeline.sources.sql import literal
 _ISO_INSTANT = (
     r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d{1,9})?)?\s*(Z|[+-]\d{2}(:?\d{2})?)?)?"  # a date, or an instant
 )
-_NOT_ISO = "left({t}, 60) || ' is not ISO 8601; use strptime() where it is written otherwise'"
+_NOT_ISO = "{shown} || ' is not ISO 8601; use strptime() where it is written otherwise'"
 _TRUE = "('true','t','yes','y','1')"
 _FALSE = "('false','f','no','n','0')"
 _INTEGERS = ("tinyint", "smallint", "int", "bigint", "hugeint")
@@ -57,10 +57,32 @@ def is_text(sql_type: str) -> bool:
     return sql_type.upper() in {"VARCHAR", '"NULL"', "NULL"}
 
 
+def shown(t: str, personal: bool = False, beside_personal: bool = False) -> str:
+    """SQL: how a message calls a refused text. Messages are read by many, and land in logs.
+
+    A personal value is never told. Beside personal columns a value may have slipped into its neighbour's place: there its
+    shape is told, `99/99/9999`. An e-mail address is none anywhere.
+    """
+    if personal:
+        return literal("a value (personal, so not shown)")
+    text = f"left({t}, 60)"
+    if beside_personal:
+        return rf"regexp_replace(regexp_replace({text}, '\p{{L}}', 'x', 'g'), '\d', '9', 'g')"
+    return f"case when contains({t}, '@') then 'a value with an @ (not shown)' else {text} end"
+
+
 def cast_for(
-    field: Field, v: str, sql_type: str, rules: TimeRules, words: dict[str, str], t: str = "t", c: str = "c"
+    field: Field,
+    v: str,
+    sql_type: str,
+    rules: TimeRules,
+    words: dict[str, str],
+    t: str = "t",
+    c: str = "c",
+    beside_personal: bool = False,
 ) -> Cast:
     """The cast of one canonical column from SQL expression `v` of `sql_type`; `t` and `c` name its text and its value."""
+    told = shown(t, field.personal, beside_personal)
     text = f"nullif(trim({v}), '')" if is_text(sql_type) else f"cast({v} as varchar)"
     if words:
         whens = " ".join(f"when {literal(word)} then {literal(to)}" for word, to in words.items())
@@ -70,33 +92,33 @@ def cast_for(
         case "id" | "text":
             return Cast(text, t)
         case "word":
-            return _word(field, text, t, lost)
+            return _word(field, text, t, shown(t, field.personal), lost)
         case "quantity" | "price" | "rate" | "count" | "amount":
-            return _number(field, v, text, sql_type, t, c)
+            return _number(field, v, text, sql_type, t, c, told)
         case "instant":
-            return _instant(field, v, text, sql_type, rules, t, c)
+            return _instant(field, v, text, sql_type, rules, t, c, told)
         case "date":
             value = f"try_cast({v} as date)"
             if is_text(sql_type):
                 value = f"case when {_is_iso(t)} then try_cast(left({t}, 10) as date) end"
-            return Cast(text, value, (Refusal(lost, "not_a_date", _NOT_ISO.format(t=t)),))
+            return Cast(text, value, (Refusal(lost, "not_a_date", _NOT_ISO.format(shown=told)),))
         case "flag":
             value = f"case when lower({t}) in {_TRUE} then true when lower({t}) in {_FALSE} then false end"
-            return Cast(text, value, (Refusal(lost, "not_a_flag", f"left({t}, 60) || ' is neither true nor false'"),))
+            return Cast(text, value, (Refusal(lost, "not_a_flag", f"{told} || ' is neither true nor false'"),))
 
 
 def _is_iso(text: str) -> str:
     return f"regexp_full_match({text}, {literal(_ISO_INSTANT)})"
 
 
-def _word(field: Field, text: str, t: str, lost: str) -> Cast:
+def _word(field: Field, text: str, t: str, shown_as: str, lost: str) -> Cast:
     vocabulary = ", ".join(literal(word) for word in field.vocabulary)
     value = f"case when lower({t}) in ({vocabulary}) then lower({t}) end"
-    told = f"{t} || ' is none of {', '.join(field.vocabulary)}; map it under `values:`'"
+    told = f"{shown_as} || ' is none of {', '.join(field.vocabulary)}; map it under `values:`'"
     return Cast(text, value, (Refusal(lost, "unknown_word", told),))
 
 
-def _number(field: Field, v: str, text: str, sql_type: str, t: str, c: str) -> Cast:
+def _number(field: Field, v: str, text: str, sql_type: str, t: str, c: str, shown_as: str) -> Cast:
     target = SQL_TYPE[field.kind]
     # Amounts keep their digits until they are rounded half-even; the other kinds hold theirs.
     wide = "decimal(38,12)" if field.kind in ("amount", "count") else target
@@ -113,15 +135,17 @@ def _number(field: Field, v: str, text: str, sql_type: str, t: str, c: str) -> C
         " above 0" if field.positive else ""
     )
     condition = f"{t} is not null and not coalesce({sound}, false)"
-    return Cast(text, value, (Refusal(condition, "not_a_number", f"left({t}, 60) || ' is not {wanted}'"),))
+    return Cast(text, value, (Refusal(condition, "not_a_number", f"{shown_as} || ' is not {wanted}'"),))
 
 
-def _instant(field: Field, v: str, text: str, sql_type: str, rules: TimeRules, t: str, c: str) -> Cast:
+def _instant(
+    field: Field, v: str, text: str, sql_type: str, rules: TimeRules, t: str, c: str, shown_as: str
+) -> Cast:
     lost = f"{t} is not null and {c} is null"
     skipped = Refusal(
-        lost, "hour_skipped", f"{t} || ' does not exist in {rules.zone}: clocks went forward'"
+        lost, "hour_skipped", f"{shown_as} || ' does not exist in {rules.zone}: clocks went forward'"
     )  # fmt: skip
-    not_iso = Refusal(lost, "not_a_date", _NOT_ISO.format(t=t))
+    not_iso = Refusal(lost, "not_a_date", _NOT_ISO.format(shown=shown_as))
     if sql_type.upper().startswith("TIMESTAMP WITH TIME ZONE"):
         value, refusals = f"timezone('UTC', {v})", [not_iso]
     elif is_text(sql_type):
@@ -137,10 +161,10 @@ def _instant(field: Field, v: str, text: str, sql_type: str, rules: TimeRules, t
     if field.in_past:
         early = rules.earliest.isoformat()
         late = (rules.now + dt.timedelta(days=1)).isoformat(sep=" ", timespec="seconds")
-        told = f"{t} || ' is before {early}; see quality.earliest_date'"
+        told = f"{shown_as} || ' is before {early}; see quality.earliest_date'"
         refusals += [
             Refusal(f"{c} < timestamp '{early}'", "too_early", told),
-            Refusal(f"{c} > timestamp '{late}'", "in_future", f"{t} || ' has not come yet'"),
+            Refusal(f"{c} > timestamp '{late}'", "in_future", f"{shown_as} || ' has not come yet'"),
         ]
     return Cast(text, value, tuple(refusals))
 

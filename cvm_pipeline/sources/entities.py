@@ -40,6 +40,8 @@ class Field:
     default: str | None = None
     positive: bool = False
     in_past: bool = False
+    # Says who somebody is: what stands in it is never told, in no message.
+    personal: bool = False
 
 
 @dataclass(frozen=True)
@@ -131,11 +133,11 @@ CUSTOMERS = Entity(
     (
         _SYSTEM,
         Field("customer_id", "id", required=True),
-        Field("name", "text"),
+        Field("name", "text", personal=True),
         Field("customer_type", "word", vocabulary=("individual", "company")),
-        Field("email", "text"),
-        Field("phone", "text"),
-        Field("birth_date", "date"),
+        Field("email", "text", personal=True),
+        Field("phone", "text", personal=True),
+        Field("birth_date", "date", personal=True),
         Field("gender", "text"),
         Field("country", "text"),
         Field("region", "text"),

@@ -60,7 +60,9 @@ def find(
     return found
 
 
-def systems_of(con: duckdb.DuckDBPyConnection, sources: Sequence[LandedSource], settings: CleanSettings) -> set[tuple[str, str]]:
+def systems_of(
+    con: duckdb.DuckDBPyConnection, sources: Sequence[LandedSource], settings: CleanSettings
+) -> set[tuple[str, str]]:
     """Every (source system, customer id) that landed rows name."""
     pairs: set[tuple[str, str]] = set()
     for number, source in enumerate(sources):
@@ -89,7 +91,7 @@ def erase_copies(
             if file.stem in by_stem:
                 step(f"erase from landed {name}")
                 theirs = by_stem[file.stem]
-                replace_file(zone.records(file), lambda draft, t=theirs, f=file: rewrite(zone.records(f), draft, t.lines, t.cells))  # type: ignore[misc]
+                _rewrite_copy(zone.records(file), theirs)
             if file.rejected:
                 rejects = [Reject(**row) for row in pq.read_table(zone.rejects(file)).to_pylist()]
                 kept = [reject for reject in rejects if not reject_is_theirs(reject.raw)]
@@ -103,6 +105,10 @@ def erase_copies(
             zone.sweep(settled)
             gone += sum(file.forgotten for file in settled) - before
     return gone
+
+
+def _rewrite_copy(path: Path, theirs: Theirs) -> None:
+    replace_file(path, lambda draft: rewrite(path, draft, theirs.lines, theirs.cells))
 
 
 def rewrite(source: Path, target: Path, lines: Collection[int], cells: dict[str, set[int]]) -> int:

@@ -85,7 +85,7 @@ def _json_lines(path: Path, file: str, reading: Reading) -> Iterator[Parsed]:
                 detail = f"longer than {reading.max_record_bytes:,} bytes (quality.max_record_bytes)"
                 rejects.append(Reject(line, text, "record_too_long", detail))
             else:
-                rejects.append(Reject(line, text, "json", f"not a JSON object: {text[:80]}"))
+                rejects.append(Reject(line, text, "json", "not a JSON object"))
             continue
         rows.append(record)
         lines.append(line)

@@ -92,7 +92,7 @@ def erase_landed(
     landing: Path,
     forgotten: Forgotten,
     suppression: Suppression,
-    values: Values = Values(),  # noqa: B008 - frozen
+    values: Values = Values(),
     step: Callable[[str], None] = lambda name: None,
 ) -> tuple[Found, Callable[[], int]]:
     """Find all landed rows of those on the list (which grows by what they own), and the call that erases them.

@@ -268,9 +268,7 @@ def _not_readable(name: str, error: OSError) -> FileRefused:
     return FileRefused(name, f"can't be read ({error.strerror})", "Check that it exists and may be read")
 
 
-def _convert(
-    zone: LandingZone, path: Path, draft: LandedFile, reading: Reading, sieve: Sieve | None
-) -> LandedFile:
+def _convert(zone: LandingZone, path: Path, draft: LandedFile, reading: Reading, sieve: Sieve | None) -> LandedFile:
     """Read the file and write its landed copy; `draft` with what was found."""
     rows = forgotten = 0
     rejects: list[Reject] = []

@@ -17,7 +17,7 @@ from pathlib import Path
 import duckdb
 import pyarrow as pa
 
-from cvm_pipeline.sources.casts import TimeRules, cast_for, refused_as
+from cvm_pipeline.sources.casts import TimeRules, cast_for, refused_as, shown
 from cvm_pipeline.sources.delimited import OWN_COLUMNS
 from cvm_pipeline.sources.entities import ENTITIES, SQL_TYPE, Entity
 from cvm_pipeline.sources.errors import FileMisfit, MappingRefused, SourceErrors
@@ -137,6 +137,7 @@ class _Mapper:
         self.lookups, self.settings = lookups, settings
         self.columns = _union(part.file.columns for part, _ in files)
         self.by_name = {name.lower(): name for name in self.columns}
+        self.holds_people = any(field.personal for field in entity.fields)
 
     def write(self) -> None:
         """Check the whole mapping first, then map."""
@@ -206,7 +207,8 @@ class _Mapper:
             replaced.append(f"try_cast({text} as {self._declared(name, sql_type)}) as {column}")
             broken.append(
                 f"when {text} is not null and ({refused_as(text, sql_type)}) then"
-                f" 'type' || {SEPARATOR} || {literal(name)} || ': ' || left({text}, 60) || ' is not ' || {literal(sql_type)}"
+                f" 'type' || {SEPARATOR} || {literal(name)} || ': ' || {shown(text, self.holds_people)} || ' is not '"
+                f" || {literal(sql_type)}"
             )
         replace = f" replace ({', '.join(replaced)})" if replaced else ""
         typed = f"case {' '.join(broken)} end" if broken else "cast(null as varchar)"
@@ -303,7 +305,7 @@ class _Mapper:
             if field.name in types:
                 given = quoted("e_" + field.name)
                 words = self.spec.values.get(field.name, {})
-                cast = cast_for(field, f"{given}.v", types[field.name], rules, words, text, value)
+                cast = cast_for(field, f"{given}.v", types[field.name], rules, words, text, value, self.holds_people)
                 texts.append(f"{cast.text} as {text}")
                 values.append(f"{cast.value} as {value}")
                 problems.append(

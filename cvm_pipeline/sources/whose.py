@@ -31,7 +31,7 @@ from cvm_pipeline.sources.mapping import (
     rank_files,
     rows_to_lookups,
 )
-from cvm_pipeline.sources.spec import CleanSettings, JoinSpec
+from cvm_pipeline.sources.spec import CleanSettings, JoinSpec, SourceSpec
 from cvm_pipeline.sources.sql import literal, quoted
 
 _IDS = ("source_system", "customer_id", "order_id", "refers_to", "referred_by", "name", "email", "phone", "birth_date")
@@ -250,7 +250,9 @@ def records_of(
     held: set[int] = set()
     if (values.strong or values.names) and others is not None:
         used = set(con.execute(others).fetchall())
-        holding = f"select {LINE}, {keys} from {_read(part)} as {alias} where {_holds(part, (*values.strong, *values.names))}"
+        holding = (
+            f"select {LINE}, {keys} from {_read(part)} as {alias} where {_holds(part, (*values.strong, *values.names))}"
+        )
         held = {row[0] for row in con.execute(holding).fetchall() if tuple(row[1:]) not in used}
     for line, told, *key in rows:
         known = told is not None and forgotten.knows(CUSTOMER, system, told)

@@ -95,8 +95,10 @@ def apply_incoming(con: duckdb.DuckDBPyConnection, table: Table, as_of_date: dat
             f"insert into {target(table)} ({names}) select {values} from {source}", [publication_id]
         ).fetchone()
     except (duckdb.ConstraintException, duckdb.ConversionException) as error:
+        # The engine's message may quote a value.
+        said = type(error).__name__ if catalog_of(table) == "pii" else str(error).splitlines()[0]
         raise WarehouseError(
-            f"{table.name} of the candidate breaks the contract: {str(error).splitlines()[0]}. Nothing was published."
+            f"{table.name} of the candidate breaks the contract: {said}. Nothing was published."
         ) from error
     return int(result[0]) if result else 0
 

@@ -14,6 +14,7 @@ from __future__ import annotations
 import shutil
 from collections.abc import Collection
 from pathlib import Path
+from typing import Any
 
 import duckdb
 
@@ -29,7 +30,9 @@ from cvm_pipeline.warehouse.work import STORAGE_VERSION
 _FILES = (WAREHOUSE_FILE, PII_FILE)
 
 
-def erase_from_versions(home: Home, customer_ids: Collection[str], redaction: Redaction, memory_limit: str | None) -> list[str]:
+def erase_from_versions(
+    home: Home, customer_ids: Collection[str], redaction: Redaction, memory_limit: str | None
+) -> list[str]:
     """Rewrite each kept version that holds one of the customers; returns the ids of those. Under the run lock."""
     settle(home)
     erased = []
@@ -129,7 +132,7 @@ def _rewrite(
     home: Home, source: Path, target: Path, ids: Collection[str], redaction: Redaction, memory_limit: str | None
 ) -> None:
     home.scratch.mkdir(parents=True, exist_ok=True)
-    config = {"storage_compatibility_version": STORAGE_VERSION, "temp_directory": str(home.scratch)}
+    config: dict[str, Any] = {"storage_compatibility_version": STORAGE_VERSION, "temp_directory": str(home.scratch)}
     if memory_limit:
         config["memory_limit"] = memory_limit
     with engine_errors_explained("writing a version anew", target), duckdb.connect(str(target), config=config) as con:
@@ -144,7 +147,9 @@ def _rewrite(
             con.execute(f"create schema if not exists {quoted(schema)}")
             con.execute(sql)
             columns = _columns(con, f"old.{table}")
-            where = f" where customer_id is null or customer_id not in ({_list(ids)})" if "customer_id" in columns else ""
+            where = (
+                f" where customer_id is null or customer_id not in ({_list(ids)})" if "customer_id" in columns else ""
+            )
             cells = "*"
             if "observed" in columns and (told := _told(con, f"old.{table}", redaction)):
                 # Written so at once: an update would leave the earlier text in the file.
@@ -153,15 +158,17 @@ def _rewrite(
             con.execute(f"insert into {table} select {cells} from old.{table}{where}")
             if comment:
                 con.execute(f"comment on table {table} is {literal(comment)}")
-            for column, told in _comments(con, schema, name):
-                con.execute(f"comment on column {table}.{quoted(column)} is {literal(told)}")
+            for column, meaning in _comments(con, schema, name):
+                con.execute(f"comment on column {table}.{quoted(column)} is {literal(meaning)}")
         con.execute("commit")
         con.execute("checkpoint")
         con.execute("detach old")
 
 
 def _tables_of(con: duckdb.DuckDBPyConnection) -> list[str]:
-    rows = con.execute("select schema_name, table_name from duckdb_tables() where not internal order by 1, 2").fetchall()
+    rows = con.execute(
+        "select schema_name, table_name from duckdb_tables() where not internal order by 1, 2"
+    ).fetchall()
     return [f"{quoted(schema)}.{quoted(name)}" for schema, name in rows]
 
 
@@ -179,4 +186,3 @@ def _comments(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> list[tu
 
 def _list(ids: Collection[str]) -> str:
     return ", ".join(literal(id_) for id_ in sorted(ids))
-

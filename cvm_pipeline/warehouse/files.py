@@ -35,12 +35,14 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
-def write_atomically(path: Path, content: str) -> None:
-    """Write a small text file so that a reader sees the old or the new content, never a part."""
+def write_atomically(path: Path, content: str, mode: int = 0o666) -> None:
+    """Write a small text file so that a reader sees the old or the new content, never a part, nor a wider mode."""
     spare = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         step(f"write {path.name}")
-        spare.write_text(content, encoding="utf-8")
+        descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+            file.write(content)
         sync(spare)
         step(f"replace {path.name}")
         spare.replace(path)

@@ -72,7 +72,9 @@ def _redact_tables(con: sqlite3.Connection, redaction: Redaction) -> bool:
     changed = False
     con.execute("pragma secure_delete = on")
     con.execute("begin immediate")
-    for (table,) in con.execute("select name from sqlite_master where type = 'table' and name not like 'sqlite_%'").fetchall():
+    for (table,) in con.execute(
+        "select name from sqlite_master where type = 'table' and name not like 'sqlite_%'"
+    ).fetchall():
         columns = [row[1] for row in con.execute(f"pragma table_info({quoted(table)})").fetchall()]
         for column in columns:
             texts = con.execute(

@@ -65,7 +65,11 @@ def _in_bytes(path: Path, values: Sequence[bytes]) -> bool:
 
 def _in_parquet(path: Path, values: Sequence[str]) -> bool:
     with pq.ParquetFile(path) as file:
-        texts = [field.name for field in file.schema_arrow if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)]
+        texts = [
+            field.name
+            for field in file.schema_arrow
+            if pa.types.is_string(field.type) or pa.types.is_large_string(field.type)
+        ]
         for batch in file.iter_batches(columns=texts) if texts else ():
             for column in batch.columns:
                 if any(pc.any(pc.match_substring(column, value)).as_py() for value in values):

@@ -90,7 +90,11 @@ def deliver_again(folder: Path) -> None:
         _order("order-new", "cust-001", dt.date(2023, 8, 2), "5.00"),
     ]
     write_csv(folder / "landing" / "orders-2.csv", ORDERS, new)
-    write_csv(folder / "landing" / "people-2.csv", PEOPLE, [person(), {**person(), "id": "cust-001", "name": "P", "email": "", "phone": "", "born": ""}])
+    write_csv(
+        folder / "landing" / "people-2.csv",
+        PEOPLE,
+        [person(), {**person(), "id": "cust-001", "name": "P", "email": "", "phone": "", "born": ""}],
+    )
 
 
 def _order(name: str, customer: str, day: dt.date, amount: str, of: str = "", ship_to: str = "") -> dict[str, str]:

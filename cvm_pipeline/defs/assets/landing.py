@@ -28,9 +28,7 @@ def _landing_asset(entity: Entity) -> dg.AssetsDefinition:
             workshop.progress(f"landing {entity.name}")
         with plain_failures(project.engine.retries, context.retry_number):
             now = workshop.now()
-            reports = land(
-                specs, project.root, project.home.landing, now, suppression=suppression_of(project, now)
-            )
+            reports = land(specs, project.root, project.home.landing, now, suppression=suppression_of(project, now))
         files = [file for report in reports for file in report.files if file.standing]
         return dg.MaterializeResult(
             metadata={

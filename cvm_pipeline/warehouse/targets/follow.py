@@ -5,13 +5,15 @@ Belongs here: what holds for every target. Not here: when a publication asks for
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from pathlib import Path
 
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.domain.contracts import PUBLICATION
+from cvm_pipeline.domain.redaction import Redaction
 from cvm_pipeline.warehouse.errors import WarehouseError
 from cvm_pipeline.warehouse.targets.protocol import Session, Version, open_version
-from cvm_pipeline.warehouse.versions import kept_ids
+from cvm_pipeline.warehouse.versions import kept_ids, standing
 
 
 def bring(session: Session, home: Home, folder: Path) -> None:
@@ -29,6 +31,15 @@ def follow(session: Session, home: Home, folder: Path) -> None:
         _refuse_a_stranger(session, home, version)
         session.bring(version)
         session.show(version.publication_id)
+
+
+def erase(session: Session, home: Home, customer_ids: Collection[str], redaction: Redaction) -> int:
+    """Erase customers from the target; returns the rows. Raises `WarehouseError` where it shows a stranger's publication."""
+    folder = standing(home)
+    if folder is not None:
+        with open_version(folder) as version:
+            _refuse_a_stranger(session, home, version)
+    return session.erase(customer_ids, redaction)
 
 
 def _refuse_a_stranger(session: Session, home: Home, version: Version) -> None:

@@ -129,7 +129,9 @@ class ParquetSession:
         path = self._root / file
         names = pq.read_schema(path).names
         if "customer_id" in names:
-            found = pc.is_in(pq.read_table(path, columns=["customer_id"])["customer_id"], value_set=pa.array(sorted(customer_ids)))
+            found = pc.is_in(
+                pq.read_table(path, columns=["customer_id"])["customer_id"], value_set=pa.array(sorted(customer_ids))
+            )
             gone = int(pc.sum(found).as_py() or 0)
         else:
             gone = 0
@@ -140,14 +142,22 @@ class ParquetSession:
         spare = path.with_name(f".writing-{target.name}")
         step(f"write {file} anew")
         descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, path.stat().st_mode & 0o777)
-        with os.fdopen(descriptor, "wb") as out, pq.ParquetFile(path) as old, pq.ParquetWriter(out, old.schema_arrow, compression="zstd") as writer:
+        with (
+            os.fdopen(descriptor, "wb") as out,
+            pq.ParquetFile(path) as old,
+            pq.ParquetWriter(out, old.schema_arrow, compression="zstd") as writer,
+        ):
             for batch in old.iter_batches():
                 table = pa.Table.from_batches([batch])
                 if "customer_id" in names:
-                    table = table.filter(pc.invert(pc.is_in(table["customer_id"], value_set=pa.array(sorted(customer_ids)))))
+                    table = table.filter(
+                        pc.invert(pc.is_in(table["customer_id"], value_set=pa.array(sorted(customer_ids))))
+                    )
                 if "observed" in names:
                     texts = [None if text is None else redaction.text(text) for text in table["observed"].to_pylist()]
-                    table = table.set_column(names.index("observed"), "observed", pa.array(texts, table["observed"].type))
+                    table = table.set_column(
+                        names.index("observed"), "observed", pa.array(texts, table["observed"].type)
+                    )
                 writer.write_table(table, row_group_size=_ROW_GROUP)
         sync(spare)
         step(f"name {target.name}")
