@@ -138,9 +138,7 @@ def _number(field: Field, v: str, text: str, sql_type: str, t: str, c: str, show
     return Cast(text, value, (Refusal(condition, "not_a_number", f"{shown_as} || ' is not {wanted}'"),))
 
 
-def _instant(
-    field: Field, v: str, text: str, sql_type: str, rules: TimeRules, t: str, c: str, shown_as: str
-) -> Cast:
+def _instant(field: Field, v: str, text: str, sql_type: str, rules: TimeRules, t: str, c: str, shown_as: str) -> Cast:
     lost = f"{t} is not null and {c} is null"
     skipped = Refusal(
         lost, "hour_skipped", f"{shown_as} || ' does not exist in {rules.zone}: clocks went forward'"

@@ -150,7 +150,9 @@ def test_a_death_at_any_step_of_replacing_shows_readers_the_old_or_the_new_and_t
         assert {path.read_text() for path in home.versions.glob("*/warehouse.duckdb")} == {"new warehouse.duckdb"}, name
         assert sorted(path.name for path in home.versions.iterdir()) == [publication_id(1), publication_id(2)], name
         assert home.current.resolve() == home.versions / publication_id(2), name
-        assert not [path for path in home.root.rglob("*") if path.is_file() and path.read_text().startswith("old")], name
+        assert not [path for path in home.root.rglob("*") if path.is_file() and path.read_text().startswith("old")], (
+            name
+        )
 
 
 FILES = ("warehouse.duckdb", "pii.duckdb", "published.json")
@@ -202,14 +204,19 @@ def test_a_sqlite_file_of_events_keeps_no_page_of_the_person(home: Home) -> None
     long = "x" * 9000
     with closing(sqlite3.connect(path)) as con:
         con.execute("create table events (id integer primary key, event text)")
-        con.execute("insert into events (event) values (?)", [f'{{"md": "| id |\\n|---|\\n| {ID} |\\n| shop:2 |", "pad": "{long}"}}'])
+        con.execute(
+            "insert into events (event) values (?)",
+            [f'{{"md": "| id |\\n|---|\\n| {ID} |\\n| shop:2 |", "pad": "{long}"}}'],
+        )
         con.execute("insert into events (event) values (?)", [f"{long}{EMAIL}"])
         con.commit()
     assert traces(home, [ID]) == traces(home, [EMAIL]) == [path]
     assert redact_sqlite(home.dagster, REDACTION) == 1
     assert traces(home, [ID, EMAIL]) == []
     with closing(sqlite3.connect(path)) as con:
-        assert con.execute("select event ->> '$.md' from events where id = 1").fetchall() == [("| id |\n|---|\n| shop:2 |",)]
+        assert con.execute("select event ->> '$.md' from events where id = 1").fetchall() == [
+            ("| id |\n|---|\n| shop:2 |",)
+        ]
     assert redact_sqlite(home.dagster, REDACTION) == 0
 
 
@@ -218,7 +225,9 @@ def test_the_scan_reads_what_column_stores_compress(home: Home) -> None:
     names = [f"Zebulon Quagmire the {n % 7}th of his name" for n in range(20_000)]
     pq.write_table(pa.table({"n": names}), home.root / "a.parquet", compression="zstd")
     with duckdb.connect(str(home.root / "b.duckdb")) as con:
-        con.execute("create table t as select 'Zebulon Quagmire the ' || (range % 7) || 'th of his name' as n from range(20000)")
+        con.execute(
+            "create table t as select 'Zebulon Quagmire the ' || (range % 7) || 'th of his name' as n from range(20000)"
+        )
     (home.root / "c.txt").write_text("y" * (1 << 22) + "Zebulon Quagmire the 6th of his name")
     found = traces(home, ["Zebulon Quagmire the 6th of his"])
     assert [path.name for path in found] == ["a.parquet", "b.duckdb", "c.txt"]

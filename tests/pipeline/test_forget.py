@@ -1,0 +1,126 @@
+"""`cvm forget` on a whole project: nothing of the person is left, nothing brings them back, and no log ever named them."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+
+import dagster as dg
+import pytest
+from forgetful_shop import EMAIL, ID, NAME, PHONE, VALUES, deliver_again, write_forgetful_shop
+from places import Place
+
+from cvm_pipeline.defs.forget import forget
+from cvm_pipeline.defs.instance import instance_of
+from cvm_pipeline.warehouse.attempts import last_attempts
+from cvm_pipeline.warehouse.files import HOOKS
+from cvm_pipeline.warehouse.traces import traces
+
+JULY, AUGUST = dt.date(2023, 7, 31), dt.date(2023, 8, 31)
+NOW = dt.datetime(2026, 11, 25, tzinfo=dt.UTC)
+
+
+@pytest.fixture(scope="session")
+def run_once(tmp_path_factory):
+    """The shop, run and recorded."""
+    place = Place(write_forgetful_shop(tmp_path_factory.mktemp("forget") / "shop").parent)
+    outcome = place.run(JULY, recorded=True)
+    assert outcome.exit_code == 0, outcome.messages
+    return place
+
+
+@pytest.fixture
+def shop(run_once, tmp_path):
+    return run_once.copy(tmp_path / "shop")
+
+
+@pytest.fixture(autouse=True)
+def no_hook_is_left():
+    yield
+    HOOKS.clear()
+
+
+def test_no_log_record_or_event_of_a_run_names_anybody(run_once):
+    home = run_once.home
+    named = {path.relative_to(home.root).parts[0] for path in traces(home, [EMAIL, PHONE, NAME])}
+    # What holds people by its purpose; each readable by its owner only.
+    assert named == {"landing", "warehouse", "work"}
+    assert {path.name for path in traces(home, [EMAIL, PHONE, NAME]) if "warehouse" in path.parts} == {"pii.duckdb"}
+    for arguments in (("status",), ("status", "--json"), ("gate", "explain"), ("versions",)):
+        said = run_once.cvm(*arguments)
+        assert not any(value in said.out + said.err for value in (EMAIL, PHONE, NAME)), arguments
+
+
+def test_nothing_is_left_of_a_forgotten_person_and_a_new_export_does_not_bring_them_back(shop):
+    home = shop.home
+    assert all(traces(home, [value]) for value in VALUES)
+    totals = shop.ask("select * from cvm.segment_summary order by all")
+    said = shop.cvm("forget", ID, "--yes", "--reason", f"{NAME} asked us to")
+    assert said.code == 0, said.err
+    assert traces(home, VALUES) == []
+    assert shop.ask("select * from cvm.segment_summary order by all") == totals
+    erased = last_attempts(home, 1)[0]
+    assert (erased.outcome, erased.reason.split(": ")[1]) == ("erased", "[forgotten] asked us to")
+    assert "another customer" not in said.err
+    with instance_of(home) as instance:
+        # Dagster still reads its own history.
+        record = instance.get_run_records()[0]
+        assert len(instance.all_logs(record.dagster_run.run_id)) > 100
+        assert instance.get_latest_materialization_event(dg.AssetKey(["clean", "orders"])) is not None
+    deliver_again(shop.folder)
+    outcome = shop.run(AUGUST)
+    assert outcome.exit_code == 0, outcome.messages
+    assert traces(home, [*VALUES, "zq-order-3"]) == []
+    assert shop.column("select count(*) from cvm.customer_value") == [40]
+    assert shop.ask("select file, rows_filtered from cvm.ingest_audit where source = 'orders' order by file") == [
+        ("landing/orders-2.csv", 1),
+        ("landing/orders.csv", 7),
+    ]
+    again = shop.cvm("forget", ID, "--yes", "--json")
+    assert (again.code, again.json["landed_rows"], again.json["left"]) == (0, 0, [])
+
+
+def test_an_erasure_that_died_is_completed_by_asking_for_anybody(shop):
+    def die(name: str) -> None:
+        if name == "erase from landed customers":
+            raise KeyboardInterrupt
+
+    HOOKS.append(die)
+    with pytest.raises(KeyboardInterrupt):
+        forget(shop.project, ID, "", NOW)
+    HOOKS.clear()
+    assert shop.home.forgetting.stat().st_mode & 0o777 == 0o600
+    assert traces(shop.home, [EMAIL])
+    assert shop.cvm("forget", "nobody known", "--yes").code == 0
+    assert traces(shop.home, VALUES) == []
+    assert not shop.home.forgetting.exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [(("forget", ID), "needs --yes"), (("forget", "nobody", "--yes"), "no customer 'nobody'")],
+)
+def test_what_cannot_be_asked_changes_nothing_and_says_so(run_once, arguments, told):
+    before = run_once.fingerprint()
+    said = run_once.cvm(*arguments)
+    assert (said.code, told in said.err) == (2, True), said.err
+    assert run_once.fingerprint() == before
+    assert not run_once.home.forgotten.exists()
+
+
+def test_of_several_systems_the_right_person_goes(tmp_path):
+    place = Place(write_forgetful_shop(tmp_path / "shop", customers=3).parent)
+    text = place.config.read_text()
+    place.config.write_text(text.replace("  - entity: customers\n", "  - entity: customers\n    source_system: crm\n"))
+    from cvm_pipeline.defs.project_sources import specs_of, suppression_of
+    from cvm_pipeline.sources.ingest import land
+
+    project = place.project
+    land(specs_of(project), project.root, project.home.landing, NOW, suppression=suppression_of(project, NOW))
+    ambiguous = place.cvm("forget", ID, "--yes")
+    assert (ambiguous.code, f"crm:{ID}, default:{ID}" in ambiguous.err) == (2, True), ambiguous.err
+    done = place.cvm("forget", f"crm:{ID}", "--yes", "--json")
+    # Both records, the guest's order with their address, and the torn row with their name.
+    assert (done.code, done.json["landed_rows"]) == (0, 4), done.err
+    assert json.loads(place.home.forgotten.read_text())["hashes"]
+    assert {path.parent.name for path in traces(project.home, [ID])} == {"orders"}
