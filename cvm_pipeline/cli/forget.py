@@ -51,7 +51,8 @@ def forget(
         words.say("Totals and curves that were published hold no person and stay; the next run counts without this one")
     for path in done.left:
         words.say(
-            f"An e-mail address or phone of theirs still stands in {path}: another customer has it too", style="yellow"
+            f"An e-mail address or phone of theirs still stands in {path}: perhaps another customer has it too",
+            style="yellow",
         )
     if not as_json:
         words.next_step("cvm run   (and clear your own raw files, exports and backups)")

@@ -53,6 +53,7 @@ def _facts(project: Project) -> dict[str, Any]:
         ],
         "rolled_back": vars(moved[0]) if moved and (since is None or moved[0].ended_at.replace(tzinfo=None) > since) else None,
         "running": lock_holder(project.home),
+        "erasure_unfinished": project.home.forgetting.exists(),
     }  # fmt: skip
 
 
@@ -92,6 +93,8 @@ def _notes(facts: dict[str, Any]) -> list[str]:
     if facts["rolled_back"] is not None:
         moved = facts["rolled_back"]
         notes.append(f"rolled back at {moved['ended_at']:%Y-%m-%d %H:%M} UTC {moved['reason']}")
+    if facts["erasure_unfinished"] and facts["running"] is None:
+        notes.append("an erasure was interrupted: ask for it again with `cvm forget`, and it is completed")
     if facts["running"] is not None:
         running = facts["running"]
         notes.append(f"running now: {running.command}, process {running.pid} on {running.host} since {running.since}")

@@ -36,6 +36,7 @@ from cvm_pipeline.sources.sql import literal, quoted
 
 _IDS = ("source_system", "customer_id", "order_id", "refers_to", "referred_by", "name", "email", "phone", "birth_date")
 NO_SYSTEM = "default"
+_LOOKS_PERSONAL = r"(contains(cell, '@') or regexp_full_match(cell, '[+(]?\d[\d ()/.-]{5,}'))"
 
 
 @dataclass(frozen=True)
@@ -81,6 +82,7 @@ class SourceRows:
         self.ranked = rank_files(self.spec, source.parts)
         self.rows, self.gone = f"rows_{number}", f"gone_{number}"
         self.joins: list[tuple[JoinKeys, str]] = []
+        self.cells_read = False
         con.execute(f"create or replace table {self.gone} (_rank integer, _line bigint)")
         if self.personal:
             self._map(settings, number)
@@ -122,7 +124,10 @@ class SourceRows:
             if join.decides:
                 keys = tuple(f"_k{i}" for i in range(len(join.inner)))
                 self._mark_known(forgotten, LOOKUP, keys, "true", table, self._zone(join))
-        self._mark_values(values)
+        if not self.cells_read:
+            self._mark_values(values)
+            self._mark_cells(forgotten)
+            self.cells_read = True
         orders = self.con.execute(
             f"select distinct source_system, order_id from {self.rows} semi join {self.gone} using (_rank, _line)"
             " where has_order"
@@ -161,6 +166,17 @@ class SourceRows:
                     f" on r._rank = {rank} and r._line = t.{LINE} where r.customer_id is null"
                     f" and {_holds(part, values.strong, 't.')}"
                 )
+
+    def _mark_cells(self, forgotten: Forgotten) -> None:
+        """The same by the list alone: cells that look like an e-mail address or a telephone number are asked for."""
+        for rank, part in enumerate(self.ranked):
+            if part.file.columns:
+                cells = ", ".join(f"lower(trim(t.{quoted(name)}))" for name in part.file.columns)
+                rows = (
+                    f"(select {rank} as _rank, t.{LINE} as _line, unnest([{cells}]) as cell from {_read(part)} t"
+                    f" join {self.rows} r on r._rank = {rank} and r._line = t.{LINE} where r.customer_id is null)"
+                )
+                self._mark_known(forgotten, VALUE, ("cell",), _LOOKS_PERSONAL, rows)
 
     def theirs(self, forgotten: Forgotten) -> list[Theirs]:
         """What `mark` found, content by content, with the cells of others that name a person on the list."""

@@ -91,6 +91,7 @@ def test_an_erasure_that_died_is_completed_by_asking_for_anybody(shop):
     HOOKS.clear()
     assert shop.home.forgetting.stat().st_mode & 0o777 == 0o600
     assert traces(shop.home, [EMAIL])
+    assert "an erasure was interrupted" in shop.cvm("status").out
     assert shop.cvm("forget", "nobody known", "--yes").code == 0
     assert traces(shop.home, VALUES) == []
     assert not shop.home.forgetting.exists()

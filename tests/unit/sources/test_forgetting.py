@@ -126,6 +126,16 @@ def test_rows_that_could_not_be_parsed_go_where_any_field_names_the_person(shop:
     assert "Ann A" not in landed_text(shop)
 
 
+def test_a_guests_new_order_with_a_forgotten_address_is_dropped(shop: Shop) -> None:
+    known(shop, "ann@x.org", "+49 30 1234567", kind=VALUE)
+    head = HEAD.replace("refers_to", "refers_to,mail,call")
+    shop.write("orders.csv", head + "o1,,2024-01-01,5,,Ann@x.org,\no2,,2024-01-01,5,,,+49 30 1234567\no3,,2024-01-01,5,,b@x.org,\n"
+               "o4,bob,2024-01-01,5,,ann@x.org,\n")  # fmt: skip
+    deliver(shop, ORDERS)
+    shop.build(ORDERS)
+    assert shop.column("select order_id from clean.orders order by 1") == ["o3", "o4"]
+
+
 @pytest.mark.parametrize("decides", [True, False])
 def test_a_look_up_loses_the_person_and_a_new_one_does_not_bring_them_back(shop: Shop, decides: bool) -> None:
     people = JoinSpec("people", "people*.csv", ORDERS.reading, "people.key = ref")
