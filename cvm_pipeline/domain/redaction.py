@@ -8,7 +8,6 @@ a year): of them, only a cell of a preview's table, and a value under a key such
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterable
 from typing import Any
@@ -47,17 +46,6 @@ class Redaction:
         if key.endswith("_id") and value in self._ids:
             return PLACEHOLDER
         return self.text(value)
-
-    def document(self, text: str) -> str:
-        """The same of a text that may be JSON."""
-        try:
-            content = json.loads(text) if text[:1] in "{[" else None
-        except ValueError:
-            content = None
-        if not isinstance(content, dict | list):
-            return self.text(text)
-        redacted = self.json(content)
-        return text if redacted == content else json.dumps(redacted, ensure_ascii=False)
 
     def _is_their_row(self, line: str) -> bool:
         return line.lstrip().startswith("|") and any(cell.strip() in self._ids for cell in line.split("|"))

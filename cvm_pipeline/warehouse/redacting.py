@@ -20,6 +20,18 @@ from cvm_pipeline.warehouse.files import step, write_atomically
 _PATIENCE_SECONDS = 30
 
 
+def redacted_document(text: str, redaction: Redaction) -> str:
+    """A text that may be JSON without the person; the very same where it doesn't name them."""
+    try:
+        content = json.loads(text) if text[:1] in ("{", "[") else None
+    except ValueError:
+        content = None
+    if not isinstance(content, dict | list):
+        return redaction.text(text)
+    redacted = redaction.json(content)
+    return text if redacted == content else json.dumps(redacted, ensure_ascii=False)
+
+
 def redact_records(home: Home, redaction: Redaction) -> int:
     """Rewrite gate records and the log of runs without the person; returns how many files changed."""
     changed = 0
@@ -38,7 +50,7 @@ def redact_records(home: Home, redaction: Redaction) -> int:
     with errors_explained("erasing from the log of runs", home.attempts):
         if home.attempts.exists():
             text = home.attempts.read_text(encoding="utf-8", errors="replace")
-            redacted_lines = "\n".join(redaction.document(line) for line in text.split("\n"))
+            redacted_lines = "\n".join(redacted_document(line, redaction) for line in text.split("\n"))
             if redacted_lines != text:
                 write_atomically(home.attempts, redacted_lines)
                 changed += 1
@@ -81,7 +93,7 @@ def _redact_tables(con: sqlite3.Connection, redaction: Redaction) -> bool:
                 f"select rowid, {quoted(column)} from {quoted(table)} where typeof({quoted(column)}) = 'text'"
             ).fetchall()
             for row, text in texts:
-                redacted = redaction.document(text)
+                redacted = redacted_document(text, redaction)
                 if redacted != text:
                     con.execute(f"update {quoted(table)} set {quoted(column)} = ? where rowid = ?", [redacted, row])
                     changed = True

@@ -21,7 +21,7 @@ from cvm_pipeline.warehouse.erasing import erase_from_versions, known_customers,
 from cvm_pipeline.warehouse.files import HOOKS
 from cvm_pipeline.warehouse.gate_record import read_record
 from cvm_pipeline.warehouse.publication import publish
-from cvm_pipeline.warehouse.redacting import redact_records, redact_sqlite
+from cvm_pipeline.warehouse.redacting import redact_records, redact_sqlite, redacted_document
 from cvm_pipeline.warehouse.traces import traces
 from cvm_pipeline.warehouse.versions import tidy, versions
 from cvm_pipeline.warehouse.work import connect
@@ -196,6 +196,12 @@ def test_gate_records_and_the_log_of_runs_lose_the_person(two_versions: Home) ->
     assert record.checks[0]["failing_rows"] == [{"customer_id": "[forgotten]", "amount": "1"}]
     assert last_attempts(home)[0].reason == "customers: [forgotten] of [forgotten] is wrong"
     assert redact_records(home, REDACTION) == 0
+
+
+def test_a_document_that_does_not_name_the_person_is_the_same_text() -> None:
+    assert redacted_document('{"a" :  1}', REDACTION) == '{"a" :  1}'
+    assert redacted_document("{broken", Redaction([], [])) == "{broken"
+    assert redacted_document(f'["{ID}"]', REDACTION) == '["[forgotten]"]'
 
 
 def test_a_sqlite_file_of_events_keeps_no_page_of_the_person(home: Home) -> None:
