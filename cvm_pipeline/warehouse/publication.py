@@ -121,6 +121,8 @@ def show_version(home: Home, version: Path) -> None:
     sync(home.versions)
     for path in (home.published_file, home.published_pii_file, home.published_dictionary):
         inner = f"{home.current.name}/{path.name}"
+        if not (version / path.name).exists():
+            continue
         if not path.is_symlink() or str(path.readlink()) != inner:
             point(path, inner)
     point(home.current, f"{home.versions.name}/{version.name}")

@@ -47,7 +47,8 @@ class Connection:
 
     def alone(self, sql: str) -> None:
         """A statement that may be part of no transaction (`vacuum`)."""
-        with self._explained():
+
+        def work() -> None:
             self._adbc.commit()
             self._adbc.adbc_connection.set_autocommit(True)
             try:
@@ -55,6 +56,8 @@ class Connection:
                     cursor.execute(sql)
             finally:
                 self._adbc.adbc_connection.set_autocommit(False)
+
+        self._told(work)
 
     def copy(self, schema: str, table: str, rows: pa.RecordBatchReader) -> int:
         """Append Arrow batches to a table by COPY, in the transaction at hand; returns the rows written."""
