@@ -103,7 +103,7 @@ def _mistake(error: ErrorDetails, tree: Tree) -> Mistake:
 
 def _found(loc: Loc, given: Any) -> str:
     # A secret that stands where it must not is still a secret.
-    if not isinstance(given, str) or loc[:2] == ("engine", "alerts"):
+    if not isinstance(given, str) or loc[:2] in (("engine", "alerts"), ("publish", "dsn")):
         return ""
     return f", not {given if len(given) <= 60 else given[:60] + '...'!r}"
 

@@ -66,7 +66,7 @@ def _only_by_variable(text: Any, info: ValidationInfo) -> Any:
 
 def _no_variable(text: str) -> str:
     if _VARIABLE.search(text):
-        raise wrong("environment variables are read for secrets only", "valid in engine.alerts")
+        raise wrong("environment variables are read for secrets only", "valid in engine.alerts and publish.dsn")
     return text
 
 

