@@ -26,7 +26,8 @@ _UNITS = {"": 1, "b": 1, "kb": 10**3, "mb": 10**6, "gb": 10**9, "tb": 10**12,
 _CELL_PATTERN = re.compile(r"(?:[1-5*]|\[[1-5]+\]|\[[1-5]-[1-5]\]){3}")
 
 
-def _bytes(given: Any) -> Any:
+def byte_count(given: Any) -> Any:
+    """The bytes that `4GB` or `512 MiB` means."""
     match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([a-z]*)", str(given).strip().casefold())
     if not match or match[2] not in _UNITS:
         raise wrong(f"{given!r} is no size", "such as 4GB or 512 MiB")
@@ -34,7 +35,7 @@ def _bytes(given: Any) -> Any:
 
 
 def _memory(text: str) -> str:
-    if _bytes(text) < 256 * 2**20:
+    if byte_count(text) < 256 * 2**20:
         raise wrong(f"{text} of memory is too little", "at least 256 MiB, with its unit, such as 4GB")
     return text
 
@@ -87,7 +88,7 @@ def _covariates(names: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(dict.fromkeys(names))
 
 
-Bytes = Annotated[int, BeforeValidator(_bytes)]
+Bytes = Annotated[int, BeforeValidator(byte_count)]
 Address = Annotated[str, AfterValidator(_address)]
 
 

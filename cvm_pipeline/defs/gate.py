@@ -14,15 +14,18 @@ import duckdb
 
 from cvm_pipeline.config.paths import expectations_folder
 from cvm_pipeline.config.project import Project
+from cvm_pipeline.config.settings import byte_count
 from cvm_pipeline.config.version import code_version
+from cvm_pipeline.defs.last_rows import attach_standing, rows_of_last_publication
 from cvm_pipeline.domain.contracts import Table
 from cvm_pipeline.domain.sql_text import literal
 from cvm_pipeline.quality import gate_facts
 from cvm_pipeline.quality.complete import assert_complete
+from cvm_pipeline.quality.last_publication import parameters_of
 from cvm_pipeline.quality.results import QualityReport, accept
 from cvm_pipeline.quality.source import DuckTable
 from cvm_pipeline.quality.suite import Suite, load_suites
-from cvm_pipeline.quality.tables import GATED
+from cvm_pipeline.quality.tables import GATED, PRIVATE_SCHEMA
 from cvm_pipeline.quality.validate import validate
 from cvm_pipeline.report.dictionary_page import dictionary_page
 from cvm_pipeline.warehouse.attempts import forget_old_attempts
@@ -33,6 +36,9 @@ from cvm_pipeline.warehouse.versions import new_publication_id, snapshots
 from cvm_pipeline.warehouse.work import EngineSettings
 
 FACTS = "gate_fact"
+
+# Of the engine, whatever it may have elsewhere: the whole gate over 10 million customers is promised to stay below 3 GiB.
+JUDGING_MEMORY = "1536MiB"
 
 
 @dataclass(frozen=True)
@@ -86,7 +92,7 @@ def audit(
     suites = complete_suites()
     candidate = build_candidate(project.home, as_of, new_publication_id(now), run_id, engine)
     add_page(candidate, project.home.published_dictionary.name, dictionary_page())
-    report = accept(_judge(project, candidate, suites), accepted)
+    report = accept(judge(project, candidate, suites, engine), accepted)
     content = finish_candidate(
         candidate,
         report.to_rows(candidate.publication_id),
@@ -115,8 +121,11 @@ def audit(
     return Verdict(candidate, report, record)
 
 
-def _judge(project: Project, candidate: Candidate, suites: Mapping[str, Suite]) -> QualityReport:
-    parameters = {"min_customers_share": project.quality.min_customers_share}
+def judge(
+    project: Project, candidate: Candidate, suites: Mapping[str, Suite], engine: EngineSettings | None = None
+) -> QualityReport:
+    """Every suite on this candidate, in bounded memory. Nothing is written."""
+    settings = {"min_customers_share": project.quality.min_customers_share}
     names = gate_facts.Names(
         candidate="warehouse.cvm",
         pii="pii.cvm_pii",
@@ -125,18 +134,34 @@ def _judge(project: Project, candidate: Candidate, suites: Mapping[str, Suite]) 
     )
     reports = []
     with open_candidate(candidate) as con:
+        _bound_memory(con, project, engine or EngineSettings())
         con.execute(f"attach {literal(str(project.home.work_file))} as work (read_only)")
+        attach_standing(con, project.home, candidate)
         for table in GATED:
             if table.name != FACTS:
-                reports.append(validate(_rows_of(con, table, candidate), suites[table.name], parameters))
+                suite, now = suites[table.name], _rows_of(con, table, candidate)
+                last = rows_of_last_publication(con, table, candidate)
+                reports.append(validate(now, suite, settings | parameters_of(suite, now, last)))
         facts = gate_facts.compute(con, names, candidate.as_of_date)
-        reports.append(gate_facts.judge(facts, candidate.as_of_date, suites[FACTS], parameters))
+        reports.append(gate_facts.judge(facts, candidate.as_of_date, suites[FACTS], settings))
     return QualityReport.combined(reports)
+
+
+def _bound_memory(con: duckdb.DuckDBPyConnection, project: Project, engine: EngineSettings) -> None:
+    # Beside it stands what Great Expectations holds, in the same process.
+    configured = engine.memory_limit
+    if configured is None or byte_count(configured) > byte_count(JUDGING_MEMORY):
+        configured = JUDGING_MEMORY
+    con.execute(f"set memory_limit = {literal(configured)}")
+    # Else it would spill beside the candidate, whose files are about to be sealed.
+    con.execute(f"set temp_directory = {literal(str(project.home.scratch))}")
+    if engine.threads is not None:
+        con.execute(f"set threads = {engine.threads}")
 
 
 def _rows_of(con: duckdb.DuckDBPyConnection, table: Table, candidate: Candidate) -> DuckTable:
     """The rows that this candidate brings: of a table with snapshots only its own."""
-    relation = qualified(table, "pii" if table.schema == "cvm_pii" else "warehouse")
+    relation = qualified(table, "pii" if table.schema == PRIVATE_SCHEMA else "warehouse")
     if table.writing == "snapshot":
         return DuckTable(con, relation, "as_of_date = $as_of", {"as_of": candidate.as_of_date})
     return DuckTable(con, relation)

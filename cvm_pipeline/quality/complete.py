@@ -6,6 +6,9 @@ Not here: thresholds beyond the contract (`expectations/`), running anything (`v
 Great Expectations passes an empty suite, an empty table, a NaN in 'between' and a null in every check but not-null.
 So a suite needs a row count, not-null checks, and `is_finite` beside every double; a check weakened by `mostly`, by a
 row condition, by severity warning or by a bound from the configuration does not count as holding the contract.
+
+A suite must also compare with the last publication: its rows, and how at least one column is spread. A table may satisfy
+every promise row by row and still be half of what it was.
 """
 
 from __future__ import annotations
@@ -15,7 +18,10 @@ from collections.abc import Iterable, Iterator, Mapping
 
 from cvm_pipeline.domain.contracts import Column, Table
 from cvm_pipeline.quality.gate_queries import FACTS, GATE_FACT
+from cvm_pipeline.quality.last_publication import ROWS as LAST_ROWS
+from cvm_pipeline.quality.last_publication import column_of, compared
 from cvm_pipeline.quality.suite import Check, Suite, SuiteIncomplete, finite_argument
+from cvm_pipeline.quality.tables import PRIVATE_SCHEMA
 
 ROW_COUNT = "expect_table_row_count_to_be_between"
 NOT_NULL = "expect_column_values_to_not_be_null"
@@ -59,8 +65,27 @@ def _problems(table: Table, suite: Suite | None) -> Iterator[str]:
                 yield f"{table.name}.json: {check.name} judges {column}, which the contract doesn't have"
     for problem in _lacking(table, [check for check in suite.checks if _holds_for_all_rows(check)]):
         yield f"{table.name}.json: {problem}"
+    # The facts are of this candidate alone; those that compare are among the ones that must be judged.
     if table.name == GATE_FACT.name:
         yield from _unjudged_facts(suite)
+    else:
+        yield from _uncompared(table, suite)
+
+
+def _uncompared(table: Table, suite: Suite) -> Iterator[str]:
+    for check in suite.checks:
+        for name in compared(check):
+            if column_of(name) not in ("", *table.names):
+                yield f"{suite.name}.json: {check.name} compares with {name}, which the last publication doesn't give"
+        if compared(check) and not check.relative:
+            yield f"{suite.name}.json: {check.name} compares with the last publication and is not relative"
+        if table.schema == PRIVATE_SCHEMA and any(name.startswith("last_shares") for name in compared(check)):
+            yield f"{suite.name}.json: {check.name} would tell personal data: the shares of a private column"
+    rows = [check for check in suite.checks if check.type == ROW_COUNT and LAST_ROWS in compared(check)]
+    if not any({"min_value", "max_value"} <= check.kwargs.keys() for check in rows):
+        yield f"{suite.name}.json: no check holds the rows to those of the last publication, from below and above"
+    if not any(column_of(name) for check in suite.checks for name in compared(check)):
+        yield f"{suite.name}.json: no check compares the spread of a column with that of the last publication"
 
 
 def _unjudged_facts(suite: Suite) -> Iterator[str]:

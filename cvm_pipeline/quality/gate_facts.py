@@ -14,13 +14,14 @@ from typing import TYPE_CHECKING, Any
 import pandas as pd
 import pyarrow as pa
 
+from cvm_pipeline.quality.engine import ROWS_SHOWN
 from cvm_pipeline.quality.fact_query import FactQuery
 from cvm_pipeline.quality.frame import rows_shown
 from cvm_pipeline.quality.gate_queries import FACTS, GATE_FACT, PREAMBLE
 from cvm_pipeline.quality.results import CheckResult, QualityReport
 from cvm_pipeline.quality.source import arrow_frame
 from cvm_pipeline.quality.suite import Suite
-from cvm_pipeline.quality.validate import ROWS_SHOWN, validate
+from cvm_pipeline.quality.validate import validate
 
 if TYPE_CHECKING:
     import duckdb

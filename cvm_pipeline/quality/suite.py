@@ -4,17 +4,20 @@ Belongs here: the file format, and refusing what does not follow it.
 Not here: whether the suites are enough (`complete.py`), nor running them (`validate.py`).
 
 The format is Great Expectations' own, with two additions that keep it honest: a column may be written
-`is_finite(p_alive)` (true where null or a finite number), and a bound `{"$PARAMETER": "name"}` comes from cvm.yml.
+`is_finite(p_alive)` (true where null or a finite number), and a bound `{"$PARAMETER": "name", "times": 0.5, "plus": 10}`
+is half of a number plus ten, which comes from cvm.yml or from the last publication (`last_publication.py`).
 """
 
 from __future__ import annotations
 
 import json
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from cvm_pipeline.domain.contracts import SEVERITIES
 
@@ -31,7 +34,16 @@ class SuiteIncomplete(Exception):
 
 
 class ParameterMissing(KeyError):
-    """A check takes a bound from the configuration, and the caller did not give it."""
+    """A check takes a bound from the configuration or the last publication, and the caller did not give it."""
+
+
+class Nothing(Enum):
+    """The value of a parameter that is known to have none: there is no earlier publication, or it holds no such value."""
+
+    TO_COMPARE = "nothing to compare with"
+
+
+NOTHING_TO_COMPARE: Final = Nothing.TO_COMPARE
 
 
 @dataclass(frozen=True)
@@ -63,14 +75,26 @@ class Check:
         """The columns in one text, for `data_quality_result.column`."""
         return ", ".join(self.columns)
 
+    @property
+    def parameters(self) -> tuple[str, ...]:
+        """The names of the parameters that its bounds are taken from."""
+        return tuple(str(value["$PARAMETER"]) for value in self.kwargs.values() if is_parameter(value))
+
+    def applies(self, parameters: Mapping[str, Any]) -> bool:
+        """False where a bound is known to have nothing to compare with. A parameter not given is another matter."""
+        return not any(parameters.get(name) is NOTHING_TO_COMPARE for name in self.parameters)
+
     def resolved(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """The kwargs with every `$PARAMETER` in place. Raises ParameterMissing."""
         kwargs = {}
         for name, value in self.kwargs.items():
-            if isinstance(value, Mapping) and "$PARAMETER" in value:
+            if is_parameter(value):
                 if value["$PARAMETER"] not in parameters:
                     raise ParameterMissing(f"no parameter {value['$PARAMETER']} was given for the check {self.name}")
-                value = parameters[value["$PARAMETER"]]
+                value = bound(value, parameters[value["$PARAMETER"]])
+                # A count of rows is whole, and Great Expectations takes no other bound for it.
+                if self.type == "expect_table_row_count_to_be_between" and isinstance(value, float):
+                    value = math.floor(value) if name == "min_value" else math.ceil(value)
             kwargs[name] = value
         return kwargs
 
@@ -82,6 +106,18 @@ class Suite:
     name: str
     notes: str
     checks: tuple[Check, ...]
+
+
+def is_parameter(value: Any) -> bool:
+    """Whether a value of kwargs names a parameter."""
+    return isinstance(value, Mapping) and "$PARAMETER" in value
+
+
+def bound(written: Mapping[str, Any], base: Any) -> Any:
+    """The bound that the file writes as `{"$PARAMETER": ..., "times": ..., "plus": ...}`, given the parameter's value."""
+    if "times" not in written and "plus" not in written:
+        return base
+    return base * written.get("times", 1) + written.get("plus", 0)
 
 
 def finite_argument(column: str) -> str | None:
@@ -120,6 +156,9 @@ def _check(spec: dict[str, Any]) -> Check:
         raise ValueError(f"{name}: relative is true or false")
     if not isinstance(spec["kwargs"], dict):
         raise ValueError(f"{name}: kwargs are not an object")
+    for value in filter(is_parameter, spec["kwargs"].values()):
+        if not value.keys() <= {"$PARAMETER", "times", "plus"}:
+            raise ValueError(f"{name}: beside $PARAMETER there are times and plus only")
     return Check(
         name, spec["type"], spec["kwargs"], spec["severity"], meta.get("notes", ""), meta.get("relative", False),
         meta.get("likely_cause", ""),

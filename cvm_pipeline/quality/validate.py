@@ -3,8 +3,8 @@
 Belongs here: running a suite in bounded memory, and failing closed. Not here: what the checks are (`expectations/`), whether
 they are enough (`complete.py`), what a failure leads to (publication).
 
-Columns are loaded a few at a time, at most `CELLS_AT_ONCE` values, and key columns only for a check that failed. Whatever
-keeps a check from being judged (an unknown column, a wrong argument, an error inside) is a critical failure of that check.
+Most checks of a DuckDB table are answered without loading it (`at_scale.py`). For the others columns are loaded a few at a
+time, at most `CELLS_AT_ONCE` values, and key columns only for a check that failed. Whatever keeps a check from being judged (an unknown column, a wrong argument, an error inside) is a critical failure of that check.
 """
 
 from __future__ import annotations
@@ -16,16 +16,14 @@ from typing import Any
 import pandas as pd
 
 from cvm_pipeline.quality import frame, words
+from cvm_pipeline.quality.at_scale import AtScale
+from cvm_pipeline.quality.engine import ROWS_SHOWN, Engine, error_in
 from cvm_pipeline.quality.results import CheckResult, QualityReport
-from cvm_pipeline.quality.source import TableSource
-from cvm_pipeline.quality.suite import Check, Suite, SuiteIncomplete
+from cvm_pipeline.quality.source import DuckTable, TableSource
+from cvm_pipeline.quality.suite import NOTHING_TO_COMPARE, Check, Suite, SuiteIncomplete
 from cvm_pipeline.quality.tables import PRIVATE_SCHEMA, gated_table
 
 CELLS_AT_ONCE = 6_000_000
-ROWS_SHOWN = 10
-
-# SUMMARY gives counts and the first positions. Asking for index columns costs 30 s where a million rows fail.
-_RESULT_FORMAT = {"result_format": "SUMMARY", "partial_unexpected_count": ROWS_SHOWN}
 
 
 def validate(
@@ -43,14 +41,17 @@ def validate(
     if not suite.checks:
         raise SuiteIncomplete([f"{suite.name}.json holds no check"])
     table = gated_table(suite.name)
-    judge = _Judge(source, suite.name, table.key, table.schema == PRIVATE_SCHEMA, parameters or {}, _engine())
-    found: dict[str, CheckResult] = {}
-    for pack in _packs(suite.checks, source.rows, cells_at_once):
+    given = parameters or {}
+    judge = _Judge(source, suite.name, table.key, table.schema == PRIVATE_SCHEMA, given, Engine())
+    found = {check.name: judge.nothing_to_compare(check) for check in suite.checks if not check.applies(given)}
+    if isinstance(source, DuckTable):
+        found |= judge.at_scale(source, [check for check in suite.checks if check.name not in found], cells_at_once)
+    for pack in _packs([check for check in suite.checks if check.name not in found], source.rows, cells_at_once):
         found |= {result.name: result for result in judge.results(pack)}
     return QualityReport(tuple(found[check.name] for check in suite.checks))
 
 
-def _packs(checks: tuple[Check, ...], rows: int, cells_at_once: int) -> Iterator[list[Check]]:
+def _packs(checks: list[Check], rows: int, cells_at_once: int) -> Iterator[list[Check]]:
     """Checks of the same columns together, and as many columns at once as the budget allows (at least one check)."""
     pack: list[Check] = []
     columns: set[str] = set()
@@ -60,19 +61,8 @@ def _packs(checks: tuple[Check, ...], rows: int, cells_at_once: int) -> Iterator
             pack, columns = [], set()
         pack.append(check)
         columns |= set(check.columns)
-    yield pack
-
-
-def _engine() -> Any:
-    """An ephemeral Great Expectations context: no files, no progress bars, no telemetry."""
-    import great_expectations as gx
-    from great_expectations.data_context.types.base import ProgressBarsConfig
-
-    context = gx.get_context(mode="ephemeral")
-    context.enable_analytics(False)
-    context.variables.progress_bars = ProgressBarsConfig(globally=False)
-    asset = context.data_sources.add_pandas("gate").add_dataframe_asset("table")
-    return asset.add_batch_definition_whole_dataframe("whole")
+    if pack:
+        yield pack
 
 
 @dataclass(frozen=True)
@@ -82,13 +72,13 @@ class _Judge:
     key: tuple[str, ...]
     private: bool
     parameters: Mapping[str, Any]
-    engine: Any
+    engine: Engine
 
     def results(self, pack: list[Check]) -> list[CheckResult]:
         """Judges a pack at once; where that fails, each check alone, so that one broken check spoils no other."""
         try:
             raw = self._loaded(list(dict.fromkeys(column for check in pack for column in check.columns)))
-            found = self._run(raw, pack)
+            found = self.engine.ask(frame.presented(raw, pack), pack, self.parameters)
             return [self._result(check, found[check.name]) for check in pack]
         # Whatever goes wrong, of whatever kind, the gate must fail closed and say so: here alone every error is caught.
         except Exception as error:
@@ -102,37 +92,34 @@ class _Judge:
             raise ValueError(f"{len(raw)} rows were loaded of {self.source.rows}")
         return raw
 
-    def _run(self, raw: pd.DataFrame, pack: list[Check]) -> dict[str, dict[str, Any]]:
-        """Great Expectations' answer for each check, by name, as plain JSON. Raises where one is missing."""
-        import great_expectations as gx
-        from great_expectations.expectations.expectation_configuration import ExpectationConfiguration
-
-        # Given as JSON, an expectation of an unknown type would be logged, left out of the suite, and so passed.
-        expectations = [
-            ExpectationConfiguration(
-                type=check.type, kwargs=check.resolved(self.parameters), meta={"check": check.name}
-            ).to_domain_obj()
-            for check in pack
-        ]
-        batch = self.engine.get_batch(batch_parameters={"dataframe": frame.presented(raw, pack)})
-        suite = gx.ExpectationSuite(name=self.suite, expectations=expectations)
-        outcome = batch.validate(suite, result_format=_RESULT_FORMAT)
-        answers = [(each.expectation_config.meta, each.to_json_dict()) for each in outcome.results]
-        found = {meta["check"]: frame.plain_json(answer) for meta, answer in answers}
-        if found.keys() != {check.name for check in pack}:
-            raise ValueError("a check was left out by Great Expectations")
-        return found
-
     def _result(self, check: Check, found: dict[str, Any]) -> CheckResult:
-        error = _error_in(found.get("exception_info") or {})
+        error = error_in(found)
         if error:
             return self._could_not_be_judged(check, error)
-        rows = self._failing_rows(check) if check.columns and not found["success"] else []
+        by_row = "unexpected_count" in found["result"]
+        rows = self._failing_rows(check) if by_row and check.columns and not found["success"] else []
+        return self._found(check, found["success"], found["result"], rows)
+
+    def at_scale(self, source: DuckTable, checks: list[Check], cells_at_once: int) -> dict[str, CheckResult]:
+        """The results of the checks that need no whole table, by name."""
+        answers = AtScale(source, self.key, self.engine, self.parameters, cells_at_once).answers(checks)
+        return {
+            check.name: self._found(check, answer.success, answer.result, self._shown(check, answer.failing))
+            for check in checks
+            if (answer := answers.get(check.name)) is not None
+        }
+
+    def nothing_to_compare(self, check: Check) -> CheckResult:
+        """The result of a check that is known to have nothing to compare with."""
+        return self._told(check, success=True, observed=NOTHING_TO_COMPARE.value)
+
+    def _found(self, check: Check, success: bool, result: Mapping[str, Any], rows: list[dict[str, Any]]) -> CheckResult:
+        values = [row[check.column] for row in rows if check.column in row]
         return self._told(
             check,
-            success=found["success"],
-            observed=words.observed(found["result"], [row[check.column] for row in rows if check.column in row]),
-            unexpected_count=found["result"].get("unexpected_count"),
+            success=success,
+            observed=words.observed(check, result, values),
+            unexpected_count=result.get("unexpected_count"),
             failing_rows=rows,
         )
 
@@ -140,8 +127,14 @@ class _Judge:
         """Judges once more on a frame that holds the key as well, so that positions and rows can't come apart."""
         columns = list(dict.fromkeys((*self.key, *check.columns)))
         raw = self._loaded(columns)
-        positions = self._run(raw, [check])[check.name]["result"].get("partial_unexpected_index_list", [])
-        return frame.rows_shown(raw, positions[:ROWS_SHOWN], list(self.key) if self.private else columns)
+        answer = self.engine.ask(frame.presented(raw, [check]), [check], self.parameters)[check.name]
+        return self._shown(check, raw.iloc[answer["result"].get("partial_unexpected_index_list", [])[:ROWS_SHOWN]])
+
+    def _shown(self, check: Check, failing: pd.DataFrame | None) -> list[dict[str, Any]]:
+        if failing is None:
+            return []
+        columns = list(self.key) if self.private else list(dict.fromkeys((*self.key, *check.columns)))
+        return frame.rows_shown(failing, list(range(len(failing))), columns)
 
     def _could_not_be_judged(self, check: Check, error: Exception | str) -> CheckResult:
         kind = "GreatExpectationsError" if isinstance(error, str) else type(error).__name__
@@ -161,10 +154,3 @@ class _Judge:
             likely_cause=check.likely_cause,
             **given,
         )
-
-
-def _error_in(info: Mapping[str, Any]) -> str:
-    """The message of an error inside Great Expectations, which answers with one record or with one per metric."""
-    records = [info] if "raised_exception" in info else [one for one in info.values() if isinstance(one, Mapping)]
-    messages = [str(one.get("exception_message")) for one in records if one.get("raised_exception")]
-    return messages[0] if messages else ""

@@ -15,6 +15,7 @@ import pytest
 from cvm_pipeline.domain.contracts import TABLES, Column, Table, table
 from cvm_pipeline.quality.complete import assert_complete
 from cvm_pipeline.quality.gate_queries import GATE_FACT
+from cvm_pipeline.quality.last_publication import nothing_before
 from cvm_pipeline.quality.results import QualityReport
 from cvm_pipeline.quality.suite import load_suites
 from cvm_pipeline.quality.tables import GATED
@@ -75,7 +76,7 @@ def judged(of: Table, values: dict[str, list[Any]], column: str = "") -> Quality
     suite = SUITES[of.name]
     if column:
         suite = replace(suite, checks=tuple(check for check in suite.checks if column in check.columns))
-    return validate(Rows(of, values), suite)
+    return validate(Rows(of, values), suite, nothing_before(suite))
 
 
 def poisons() -> Iterator[tuple[str, str, Any]]:
