@@ -7,7 +7,7 @@ thresholds, the building, the refusal to publish.
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import duckdb
@@ -122,9 +122,13 @@ def audit(
 
 
 def judge(
-    project: Project, candidate: Candidate, suites: Mapping[str, Suite], engine: EngineSettings | None = None
+    project: Project,
+    candidate: Candidate,
+    suites: Mapping[str, Suite],
+    engine: EngineSettings | None = None,
+    judged: Callable[[str], None] = lambda suite: None,
 ) -> QualityReport:
-    """Every suite on this candidate, in bounded memory. Nothing is written."""
+    """Every suite on this candidate, in bounded memory; `judged` is told each suite's end. Nothing is written."""
     settings = {"min_customers_share": project.quality.min_customers_share}
     names = gate_facts.Names(
         candidate="warehouse.cvm",
@@ -142,8 +146,10 @@ def judge(
                 suite, now = suites[table.name], _rows_of(con, table, candidate)
                 last = rows_of_last_publication(con, table, candidate)
                 reports.append(validate(now, suite, settings | parameters_of(suite, now, last)))
+                judged(table.name)
         facts = gate_facts.compute(con, names, candidate.as_of_date)
         reports.append(gate_facts.judge(facts, candidate.as_of_date, suites[FACTS], settings))
+        judged(FACTS)
     return QualityReport.combined(reports)
 
 
