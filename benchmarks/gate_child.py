@@ -39,9 +39,7 @@ def main(argv: Sequence[str] | None = None) -> None:
     settings = EngineSettings(project.engine.memory_limit, given.threads)
     report = judge(project, read_candidate(project.home, CANDIDATE), complete_suites(), settings, judged=judged)
     failures = [f"{each.suite}.{each.name} ({each.severity}): {each.observed}" for each in report.failures()]
-    given.report.write_text(
-        json.dumps({"expectations": len(report.results), "failures": failures, "seconds": seconds})
-    )
+    given.report.write_text(json.dumps({"expectations": len(report.results), "failures": failures, "seconds": seconds}))
 
 
 if __name__ == "__main__":

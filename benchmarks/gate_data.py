@@ -150,7 +150,9 @@ def write_candidate(folder: Path, customers: int) -> None:
     for statement in _filled(_REST, day, customers=customers).split(";\n"):
         con.execute(statement)
     for row in dictionary_rows(CANDIDATE):
-        con.execute(f"insert into warehouse.cvm.data_dictionary values ({', '.join('?' * len(row))})", list(row.values()))
+        con.execute(
+            f"insert into warehouse.cvm.data_dictionary values ({', '.join('?' * len(row))})", list(row.values())
+        )
     con.close()
     # The same bytes twice: what stands is compared with, never written.
     for name in (WAREHOUSE_FILE, PII_FILE):

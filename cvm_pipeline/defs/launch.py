@@ -81,10 +81,12 @@ def run_customer_value(
 
 def _refuse_unknown_checks(accept: Mapping[str, str]) -> None:
     """Before the run, not after it: an acceptance must name a relative check. Raises SelectionRefused."""
-    relative = sorted(check.name for suite in complete_suites().values() for check in suite.checks if check.relative)
+    relative = {check.name: check for suite in complete_suites().values() for check in suite.checks if check.relative}
     unknown = [name for name in accept if name not in relative]
     if unknown:
-        raise SelectionRefused(f"--accept {unknown[0]}: only these checks can be accepted: {', '.join(relative)}")
+        # Thirty more only warn: to accept one of those is allowed, but never needed.
+        blocking = sorted(name for name, check in relative.items() if check.severity == "critical")
+        raise SelectionRefused(f"--accept {unknown[0]}: of the checks that block, only these can be accepted: {', '.join(blocking)}")
 
 
 def _selected(definitions: dg.Definitions, select: str | None) -> list[dg.AssetKey] | None:

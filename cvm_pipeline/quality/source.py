@@ -76,6 +76,10 @@ class DuckTable:
         finally:
             cursor.close()
 
+    def first(self, columns: list[str], rows: int) -> pd.DataFrame:
+        """These columns of the first rows."""
+        return arrow_frame(self._con, f"select {_listed(columns)} {self._from} limit {rows}", self._values)
+
     def at(self, columns: list[str], places: list[int]) -> pd.DataFrame:
         """These columns of the few rows that stand at these places (`ROW`)."""
         rows = ", ".join(str(int(place)) for place in places)

@@ -137,6 +137,8 @@ def poisoned_by_hand(shop, tmp_path_factory):
     before = place.fingerprint()
     for statement, _ in POISONS.values():
         place.work(statement)
+    place.work("update candidate.customer_pii set email = null, name = 'Nobody Knows', phone = '+1 555 0100'")
+    place.work("insert into candidate.customer_pii select * replace ('zz' as customer_id) from candidate.customer_pii limit 12")
     place.work("update candidate.clv_model_card set value = 1, note = 'rmse is worse' where metric = 'gate_blocked'")
     outcome = place.run(MAY, select=FROM_THE_GATE_ON)
     return place, before, outcome
@@ -166,6 +168,43 @@ def test_each_poison_fails_the_checks_that_block_on_it(poisoned_by_hand, custome
     assert failed.keys() >= checks
     rows = [row for name in checks for row in failed[name]["failing_rows"]]
     assert customer in {row.get("customer_id") for row in rows}
+
+
+def test_each_failure_is_told_with_expected_found_rows_and_cause(poisoned_by_hand):
+    place, _, _ = poisoned_by_hand
+    checks = [c for c in place.cvm("gate", "explain", "--json").json["checks"] if not c["success"]]
+    told = place.cvm("gate", "explain").out.split("\n\n")[1:]
+    assert len(told) == len(checks) > 8
+    for paragraph in told:
+        words = [line[:10].strip() for line in paragraph.splitlines()[1:]]
+        assert {"expected", "found", "look at"} <= set(words), paragraph
+        # The first row stands beside its word, up to nine more below it.
+        assert sum(line.startswith(" " * 12) for line in paragraph.splitlines()) <= 10, paragraph
+    by_name = {(c["suite"], c["expectation"]): c for c in checks}
+    strangers = by_name["gate_fact", "personal_data_belongs_to_known_customers"]
+    assert (len(strangers["failing_rows"]), strangers["unexpected_count"]) == (10, 12)
+    assert by_name["customer_pii", "customer_pii_email_is_filled_like_the_last_publication"]["severity"] == "warning"
+
+
+def test_what_is_told_of_a_failure_never_names_a_person(poisoned_by_hand):
+    place, _, _ = poisoned_by_hand
+    said = place.cvm("gate", "explain").out + place.cvm("gate", "explain", "--json").out
+    assert "customer_pii" in said
+    for private in ("Nobody Knows", "555 0100", "@example"):
+        assert private not in said
+
+
+def test_a_second_publication_is_compared_with_the_first_and_a_first_with_nothing(shop):
+    compared = """select publication_id, observed, success from cvm.data_quality_result
+                  where expectation like '%_like_the_last_publication' order by publication_id"""
+    rows = shop.ask(compared)
+    first = min(row[0] for row in rows)
+    assert {observed for publication, observed, _ in rows if publication == first} == {"nothing to compare with"}
+    later = [(observed, success) for publication, observed, success in rows if publication != first]
+    assert len(later) > 25
+    assert sum(observed == "nothing to compare with" for observed, _ in later) <= 6
+    # A normal month of a shop with a few hundred customers.
+    assert sum(not success for _, success in later) == 0
 
 
 @pytest.fixture(scope="module")
@@ -322,7 +361,7 @@ def test_a_check_that_compares_with_nothing_can_not_be_accepted(shrunk):
         "run", "--as-of", str(MAY), "--select", FROM_THE_GATE_ON, "--accept", "customer_id_is_unique", "--reason", "please"
     )  # fmt: skip
     assert said.code == 2
-    assert "--accept customer_id_is_unique: only these checks can be accepted: clv_is_like_the_past" in said.err
+    assert "--accept customer_id_is_unique: of the checks that block, only these can be accepted: clv_is_not_absurd" in said.err
     assert place.fingerprint() == before
 
 

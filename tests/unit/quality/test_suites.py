@@ -55,6 +55,9 @@ def with_(name: str, **changed: Any) -> Edit:
     return change
 
 
+LIKE_LAST = ("customer_rows_are_like_the_last_publication",)
+
+
 def test_the_shipped_suites_are_complete(folder: Path) -> None:
     assert_complete(load_suites(folder), GATED)
 
@@ -110,6 +113,19 @@ def test_all_that_is_missing_is_listed_at_once(folder: Path) -> None:
         ("gate_fact", without("no_stage_was_left_without_cause"), "stage_transitions_forbidden"),
         ("gate_fact", without("clv_moved_little_since_the_earlier_snapshot"), "no check judges the fact clv_against"),
         ("customer", with_("customer_has_rows", meta={"check": "customers_did_not_drop"}), "shares its name"),
+        ("customer", without("customer_rows_are_like_the_last_publication"), "from below and above"),
+        ("customer", with_(*LIKE_LAST, kwargs={"min_value": 1}), "from below and above"),
+        ("customer", with_(*LIKE_LAST, meta={"relative": False}), "is not relative"),
+        ("customer", with_(*LIKE_LAST, kwargs={"min_value": {"$PARAMETER": "last_mean(nothing)"}}), "doesn't give"),
+        ("pareto_curve", without("pareto_curve_median_share_is_like_the_last_publication"), "compares the spread"),
+        (
+            "customer_pii",
+            with_(
+                "customer_pii_email_is_filled_like_the_last_publication",
+                kwargs={"min_value": {"$PARAMETER": "last_shares(email)"}},
+            ),
+            "would tell personal data",
+        ),
     ],
 )
 def test_a_weakened_suite_is_refused(folder: Path, table: str, change: Edit, problem: str) -> None:
@@ -134,6 +150,7 @@ def test_a_suite_of_no_table_is_refused(folder: Path) -> None:
         (with_("customer_has_rows", severity="fatal"), "severity 'fatal'"),
         (with_("customer_has_rows", meta={"check": "Has Rows"}), "snake_case"),
         (with_("customer_has_rows", meta={"relative": "yes"}), "true or false"),
+        (with_("customer_has_rows", kwargs={"min_value": {"$PARAMETER": "x", "time": 2}}), "times and plus only"),
     ],
 )
 def test_a_file_that_is_no_suite_is_refused(folder: Path, change: Edit, problem: str) -> None:
