@@ -38,7 +38,7 @@ from cvm_pipeline.warehouse.work import EngineSettings
 FACTS = "gate_fact"
 
 # Of the engine, whatever it may have elsewhere: the whole gate over 10 million customers is promised to stay below 3 GiB.
-JUDGING_MEMORY = "1536MiB"
+JUDGING_MEMORY = "1GiB"
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 
@@ -130,10 +131,8 @@ class AtScale:
             return {}
         rows = counted["rows"].to_numpy()
         self._hold_to_all(int(rows.sum()))
-        codes = pa.array(range(counted.num_rows), pa.int16()).to_numpy().repeat(rows)
-        repeated = counted["value"].combine_chunks().take(pa.array(codes)) if counted.num_rows else counted["value"]
-        column = pa.table({check.columns[0]: repeated}).to_pandas(types_mapper=pd.ArrowDtype)
-        answer = self.engine.ask(presented(column, checks), checks, self.parameters)[check.name]
+        column = pd.DataFrame({check.columns[0]: _repeated(counted["value"].combine_chunks(), rows)})
+        answer = self.engine.ask(column, checks, self.parameters)[check.name]
         if error_in(answer):
             raise ValueError(error_in(answer))
         return {check.name: Answer(answer["success"], answer["result"])}
@@ -151,6 +150,17 @@ class AtScale:
     def _hold_to_all(self, rows: int) -> None:
         if rows != self.source.rows:
             raise ValueError(f"{rows} rows were judged of {self.source.rows}")
+
+
+def _repeated(values: pa.Array, rows: np.ndarray) -> pd.Series:
+    """Each value as often as `rows` says, as categories where they are words: two bytes a row."""
+    places = np.arange(len(values), dtype=np.int16)
+    if not pa.types.is_string(values.type):
+        return pd.Series(values.take(pa.array(places.repeat(rows))).to_pandas(types_mapper=pd.ArrowDtype))
+    there = values.is_valid().to_numpy(zero_copy_only=False)
+    # A null is no category; the query sorts it last or first, so that the places of the others are counted anew.
+    codes = np.where(there, np.cumsum(there) - 1, -1).astype(np.int16)
+    return pd.Series(pd.Categorical.from_codes(codes.repeat(rows), values.drop_null().to_pylist()))
 
 
 def _shown(part: pd.DataFrame, result: Mapping[str, Any]) -> pd.DataFrame:

@@ -118,7 +118,7 @@ def _asked(by_column: Mapping[str, Witnesses], kinds: Mapping[str, str]) -> dict
     for name, of in by_column.items():
         column = quoted(name)
         asked |= {f"{name} has a null": f"count(*) > count({column})"}
-        asked |= {f"{name} {sql}": sql for sql in (*of.values, f"any_value({column})")}
+        asked |= {f"{name} {sql}": sql for sql in (*of.values, f"min({column})")}
         asked |= of.doubtful
         if kinds[name] in _FLOATING:
             asked |= {f"{name} has {value}": f"bool_or({column} = '{value}'::double)" for value in _SPECIAL}
@@ -129,7 +129,7 @@ _SPECIAL = {"nan": math.nan, "inf": math.inf, "-inf": -math.inf}
 
 
 def _chosen(name: str, of: Witnesses, answers: Mapping[str, Any]) -> list[Any]:
-    found = [answers[f"{name} {sql}"] for sql in (*sorted(of.values), f"any_value({quoted(name)})")]
+    found = [answers[f"{name} {sql}"] for sql in (*sorted(of.values), f"min({quoted(name)})")]
     special = [value for word, value in _SPECIAL.items() if answers.get(f"{name} has {word}")]
     nulls = [None] if answers[f"{name} has a null"] else []
     return [*(value for value in found if value is not None), *special, *nulls]
