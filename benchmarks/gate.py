@@ -3,7 +3,7 @@
 Belongs here: making the candidate once, judging it in a process of its own, the table. Not here: the rows (gate_data.py),
 measuring (measure.py). Ends with 1 where a check failed, which no sound candidate lets happen, or a promise was not kept.
 
-    python -m benchmarks.gate                          10,000,000 customers: about 6 GB of disk, a few minutes to make
+    python -m benchmarks.gate                          10,000,000 customers: 5 GB of disk, about ten minutes to make
     python -m benchmarks.gate --customers 1000000      a taste of it
 """
 

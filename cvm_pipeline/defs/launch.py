@@ -86,7 +86,9 @@ def _refuse_unknown_checks(accept: Mapping[str, str]) -> None:
     if unknown:
         # Thirty more only warn: to accept one of those is allowed, but never needed.
         blocking = sorted(name for name, check in relative.items() if check.severity == "critical")
-        raise SelectionRefused(f"--accept {unknown[0]}: of the checks that block, only these can be accepted: {', '.join(blocking)}")
+        raise SelectionRefused(
+            f"--accept {unknown[0]}: of the checks that block, only these can be accepted: {', '.join(blocking)}"
+        )
 
 
 def _selected(definitions: dg.Definitions, select: str | None) -> list[dg.AssetKey] | None:

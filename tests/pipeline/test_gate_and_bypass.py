@@ -138,7 +138,9 @@ def poisoned_by_hand(shop, tmp_path_factory):
     for statement, _ in POISONS.values():
         place.work(statement)
     place.work("update candidate.customer_pii set email = null, name = 'Nobody Knows', phone = '+1 555 0100'")
-    place.work("insert into candidate.customer_pii select * replace ('zz' as customer_id) from candidate.customer_pii limit 12")
+    place.work(
+        "insert into candidate.customer_pii select * replace ('zz' as customer_id) from candidate.customer_pii limit 12"
+    )
     place.work("update candidate.clv_model_card set value = 1, note = 'rmse is worse' where metric = 'gate_blocked'")
     outcome = place.run(MAY, select=FROM_THE_GATE_ON)
     return place, before, outcome
@@ -361,7 +363,10 @@ def test_a_check_that_compares_with_nothing_can_not_be_accepted(shrunk):
         "run", "--as-of", str(MAY), "--select", FROM_THE_GATE_ON, "--accept", "customer_id_is_unique", "--reason", "please"
     )  # fmt: skip
     assert said.code == 2
-    assert "--accept customer_id_is_unique: of the checks that block, only these can be accepted: clv_is_not_absurd" in said.err
+    assert (
+        "--accept customer_id_is_unique: of the checks that block, only these can be accepted: clv_is_not_absurd"
+        in said.err
+    )
     assert place.fingerprint() == before
 
 
