@@ -225,7 +225,9 @@ class Publish(Section):
             if info.data.get("target") == "postgres":
                 raise wrong("target: postgres needs one", "dsn: ${CVM_WAREHOUSE_DSN}")
         elif not re.match(r"postgres(ql)?://[^/]*/\w", dsn.get_secret_value()):
-            raise wrong("leads to no PostgreSQL database", "postgresql://user:password@host:5432/database, in the variable")
+            raise wrong(
+                "leads to no PostgreSQL database", "postgresql://user:password@host:5432/database, in the variable"
+            )
         return dsn
 
 

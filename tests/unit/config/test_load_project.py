@@ -130,7 +130,12 @@ TOP = [
     ("quality: {max_record_bytes: big}", "quality.max_record_bytes", "'big' is no size", "512 MiB"),
     ("publish: {target: postgres}", "publish.dsn", "target: postgres needs one", "${CVM_WAREHOUSE_DSN}"),
     ("publish: {target: oracle}", "publish.target", "must be one of duckdb, postgres, parquet", ""),
-    ("publish: {target: postgres, dsn: postgresql://me:secret@host/db}", "publish.dsn", "a secret may not stand in the file", "${NAME}"),
+    (
+        "publish: {target: postgres, dsn: postgresql://me:secret@host/db}",
+        "publish.dsn",
+        "a secret may not stand in the file",
+        "${NAME}",
+    ),
     ("publish: {keep: 0}", "publish.keep", "must be at least 1", ""),
     ("engine: {memory_limit: 4}", "engine.memory_limit", "too little", "4GB"),
     ("engine: {schedule_at: 25:00}", "engine.schedule_at", "no time of day", "06:00"),

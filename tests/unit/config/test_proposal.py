@@ -59,7 +59,9 @@ def test_the_settings_that_stand_as_comments_are_accepted_as_they_stand(tmp_path
     lines = write_config("shop").partition("# Settings")[2].splitlines()[1:]
     text = write_config("shop") + "\n".join(line.removeprefix("# ") for line in lines)
     (tmp_path / "cvm.yml").write_text(text)
-    commented = load_project(tmp_path / "cvm.yml", {"CVM_WEBHOOK": "https://a.b", "CVM_WAREHOUSE_DSN": "postgresql://h/d"})
+    commented = load_project(
+        tmp_path / "cvm.yml", {"CVM_WEBHOOK": "https://a.b", "CVM_WAREHOUSE_DSN": "postgresql://h/d"}
+    )
     (tmp_path / "cvm.yml").write_text(write_config("shop"))
     assert commented.config_hash == load_project(tmp_path / "cvm.yml", {}).config_hash
 
