@@ -40,7 +40,7 @@ def fail_at(position: int, number: int) -> None:
 
 @pytest.mark.parametrize("where", ["duckdb", "parquet"])
 def test_a_fault_at_chosen_steps_is_told_and_changes_nothing(home: Home, tmp_path: Path, where: str) -> None:
-    fail_at_each_step(home, tmp_path, errno.ENOSPC, where, every=9)
+    fail_at_each_step(home, tmp_path, errno.ENOSPC, where, every=17)
 
 
 @pytest.mark.long

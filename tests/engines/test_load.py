@@ -127,7 +127,7 @@ def hammer(home: Home, place: tuple[Target | None, Callable[[int], Ask]], reader
 
 
 def test_readers_are_never_disturbed(home: Home, place: tuple[Target | None, Callable[[int], Ask]]) -> None:
-    hammer(home, place, readers=3, publications=5)
+    hammer(home, place, readers=3, publications=3)
 
 
 @pytest.mark.long

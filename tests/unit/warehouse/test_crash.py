@@ -101,7 +101,8 @@ def test_an_error_at_any_step_of_the_whole_way_leaves_what_stands(tmp_path: Path
     names = steps_of(lambda: publish(reference, judge_candidate(reference, 2), REQUIRED, keep=1))
     assert {"copy pii.duckdb", "checkpoint the candidate", "rename the candidate", f"retire {FIRST}"} <= set(names)
     # Up to the swap a crash changes nothing for readers, so that one home bears them all, as it would in life.
-    for position in range(names.index("swap link current") + 1):
+    # Every third: `test_a_kill_at_every_step...` takes them all.
+    for position in range(0, names.index("swap link current") + 1, 3):
         crash_at(position)
         with pytest.raises(Crash):
             publish(home, judge_candidate(home, 2), REQUIRED, keep=1)

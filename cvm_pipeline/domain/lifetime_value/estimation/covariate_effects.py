@@ -100,7 +100,7 @@ class WithCovariates(TransactionModel):
         self.links = LINKS[base.name] if links is None else links
         self.name = f"{base.name}_covariates"
         self.parameter_names = base.parameter_names
-        self.time_powers = base.time_powers
+        self.time_powers = dict(base.time_powers)
         self.knows_p_alive = base.knows_p_alive
         self.own_unit_days = base.own_unit_days
 

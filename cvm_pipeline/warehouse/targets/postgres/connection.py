@@ -142,17 +142,24 @@ def _translated(error: Any, place: str, dsn: str) -> WarehouseError:
         return LockHeld(
             f"{place}: somebody holds a lock on the store for over 10 s, so that nothing was changed. Try again."
         )
-    if state.startswith(_UNREACHABLE) or (not state and _is_of_the_line(said)):
+    if state.startswith(_UNREACHABLE) or (not state and _is_of_the_line(said) and not _is_a_refusal(said)):
         return TargetUnreachable(
             f"{place} can't be reached: {said}. Is the server up? What its readers see is unchanged."
         )
-    if state.startswith("28"):
-        return WarehouseError(f"{place} refuses the user: {said}. Check the variable that publish.dsn names.")
+    if state.startswith("28") or (not state and _is_a_refusal(said)):
+        return WarehouseError(f"{place} refuses us: {said}. Check the variable that publish.dsn names.")
     if state in ("42501", "3F000", "22023", "42704"):
         return WarehouseError(f"{place}: {said}. {_SETUP}.")
     if state.startswith("53"):
         return WarehouseError(f"{place} has no room: {said}. Free disk or memory there, then run again.")
     return WarehouseError(f"{place}: {said}.")
+
+
+def _is_a_refusal(said: str) -> bool:
+    # What a server says to a stranger comes without its code; trying again would not help.
+    return any(
+        words in said for words in ("does not exist", "authentication failed", "no pg_hba.conf entry", "invalid URI")
+    )
 
 
 def _is_of_the_line(said: str) -> bool:
