@@ -34,7 +34,7 @@ demo: install  ## the whole job on the real CDNOW data, from nothing to publishe
 	@$(BIN)/cvm demo
 
 test: install  ## the whole test suite, on two cores (about seven minutes)
-	$(BIN)/python -m pytest -n 2 --dist loadfile
+	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 test-long: install  ## the tests that run for minutes: the whole accuracy grid, 200 recovered fits
 	$(BIN)/python -m pytest -n 2 --dist load -m long
