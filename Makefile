@@ -33,10 +33,10 @@ install: $(INSTALLED)  ## make .venv and install everything from the lock
 demo: install  ## the whole job on the real CDNOW data, from nothing to published tables
 	@$(BIN)/cvm demo
 
-test: install  ## the whole test suite, on two cores (about seven minutes)
+test: install  ## the whole test suite, on two cores (about a quarter of an hour)
 	$(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
-test-long: install  ## the tests that run for minutes: the whole accuracy grid, 200 recovered fits
+test-long: install  ## the tests that run for minutes: the accuracy grid, 200 recovered fits, a kill at every step, 50 publications under load
 	$(BIN)/python -m pytest -n 2 --dist load -m long
 
 lint: install  ## linter, formatter and types
