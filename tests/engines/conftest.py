@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 import sys
+import tempfile
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -28,11 +30,16 @@ def no_hook_is_left() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """The DSN of a PostgreSQL server: the user's own where CVM_TEST_POSTGRES names one, else one of ours."""
+def server() -> Iterator[str]:
+    """The DSN of a PostgreSQL server: the user's own where TEST_POSTGRES_DSN names one, else one of ours."""
     from postgres_server import own_server
 
-    with own_server(tmp_path_factory.mktemp("postgres")) as dsn:
+    if given := os.environ.get("TEST_POSTGRES_DSN"):
+        yield given
+        return
+    # Not below pytest's own folder: sessions that begin meanwhile clear old ones away there, and a server ends where its
+    # files vanish.
+    with tempfile.TemporaryDirectory(prefix="cvm-postgres-") as folder, own_server(Path(folder) / "data") as dsn:
         yield dsn
 
 
