@@ -7,8 +7,8 @@ Belongs here: the folder's layout and the order of the steps on disk. Not here: 
     cvm/<table>/[as_of_date=<day>/]publication_id=<id>/part-<n>.parquet   (0, or more once a person was erased)
     cvm_pii/customer_pii/...                        readable by its owner only
 
-A part's files are written once, under the id of the publication that wrote it, and never change but to erase a person; a reader that has read
-`current.json` once can open all its files in peace until `publish.keep` further publications have gone by.
+A part's files are written once, under the id of the publication that wrote it, and never change but to erase a person; a
+reader that has read `current.json` once can open all its files in peace until `publish.keep` further publications have gone by.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cvm_pipeline.domain.contracts import CONTRACT_VERSION, TABLES, Table
+from cvm_pipeline.domain.contracts import CONTRACT_VERSION, TABLES
 from cvm_pipeline.domain.redaction import Redaction
 from cvm_pipeline.warehouse.errors import LockHeld, WarehouseError, errors_explained
 from cvm_pipeline.warehouse.files import remove_folder, step, sync, write_atomically
@@ -239,13 +239,6 @@ class ParquetTarget:
             yield ParquetSession(self._root)
         finally:
             os.close(descriptor)
-
-
-def files_of(root: Path, table: Table) -> list[Path]:
-    """The files of a table in the publication that stands. Raises `WarehouseError` before the first publication."""
-    if not (root / CURRENT).exists():
-        raise WarehouseError(f"{root}: nothing is published there yet.")
-    return [root / file for file in _read(root / CURRENT)["tables"][table.name]["files"]]
 
 
 def _told(path: Path, redaction: Redaction) -> bool:

@@ -12,7 +12,16 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from warehouse_sample import REQUIRED, fill, judge_candidate, make_candidate, publication_id, publish_one
+from warehouse_sample import (
+    REQUIRED,
+    Crash,
+    crash_at,
+    fill,
+    judge_candidate,
+    make_candidate,
+    publication_id,
+    publish_one,
+)
 
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.domain.contracts import TABLES
@@ -21,22 +30,6 @@ from cvm_pipeline.warehouse.publication import publish
 from cvm_pipeline.warehouse.versions import versions
 
 FIRST, SECOND, THIRD = (publication_id(number) for number in (1, 2, 3))
-
-
-class Crash(BaseException):
-    """No Exception: nothing on the way may catch it."""
-
-
-def crash_at(position: int) -> None:
-    """Raise at the so-many-th step."""
-    left = [position]
-
-    def hook(name: str) -> None:
-        if left[0] == 0:
-            raise Crash(name)
-        left[0] -= 1
-
-    HOOKS[:] = [hook]
 
 
 def steps_of(work: Callable[[], object]) -> list[str]:

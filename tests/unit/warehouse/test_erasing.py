@@ -11,7 +11,17 @@ import duckdb
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from warehouse_sample import BEGIN, REQUIRED, fill, judge_candidate, publication_id, publish_one, storage_version
+from warehouse_sample import (
+    BEGIN,
+    REQUIRED,
+    Crash,
+    crash_at,
+    fill,
+    judge_candidate,
+    publication_id,
+    publish_one,
+    storage_version,
+)
 
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.domain.contracts import TABLES
@@ -28,21 +38,6 @@ from cvm_pipeline.warehouse.work import connect
 
 ID, EMAIL, NAME = "shop:1", "zebulon.quagmire@example.org", "Zebulon Quagmire"
 REDACTION = Redaction([ID], [EMAIL, NAME])
-
-
-class Crash(BaseException):
-    """No Exception: nothing on the way may catch it."""
-
-
-def crash_at(position: int) -> None:
-    left = [position]
-
-    def hook(name: str) -> None:
-        if left[0] == 0:
-            raise Crash(name)
-        left[0] -= 1
-
-    HOOKS[:] = [hook]
 
 
 def publish_with_person(home: Home, number: int) -> None:

@@ -25,10 +25,12 @@ from warehouse_sample import (
 
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.domain.contracts import TABLES
-from cvm_pipeline.warehouse.candidate import build_candidate, candidate_folder, finish_candidate
-from cvm_pipeline.warehouse.errors import LockHeld, PublicationRefused
+from cvm_pipeline.warehouse.attempts import last_attempts
+from cvm_pipeline.warehouse.candidate import add_page, build_candidate, candidate_folder, finish_candidate
+from cvm_pipeline.warehouse.errors import LockHeld, PublicationRefused, RollbackRefused
 from cvm_pipeline.warehouse.gate_record import GateRecord, read_record, write_record
 from cvm_pipeline.warehouse.publication import publish
+from cvm_pipeline.warehouse.rollback import roll_back
 from cvm_pipeline.warehouse.versions import new_publication_id, versions
 
 Elsewhere = Callable[[str], "subprocess.Popen[str]"]
@@ -276,3 +278,43 @@ def test_readers_of_another_process_never_see_an_error_or_a_mix(home: Home, else
         assert reads >= 10
         everything.update(ids)
     assert publication_id(10) in everything and len(everything) > 3
+
+
+def relied_on(home: Home, id_: str, column: str) -> None:
+    """As if that version's readers knew one column more."""
+    path = home.versions / id_ / "candidate.json"
+    manifest = json.loads(path.read_text())
+    manifest["contract"]["customer"][column] = "varchar"
+    path.write_text(json.dumps(manifest))
+
+
+def test_a_column_that_readers_rely_on_is_not_taken_away(home: Home) -> None:
+    first = publish_one(home, 1).publication_id
+    relied_on(home, first, "shoe_size")
+    assert "customer.shoe_size is gone" in refused(home, make_candidate(home, 2))
+    assert seen(home) == first
+
+
+def test_a_rollback_takes_no_column_away_and_goes_to_kept_versions_only(home: Home) -> None:
+    first, second = publish_one(home, 1).publication_id, publish_one(home, 2).publication_id
+    relied_on(home, second, "shoe_size")
+    for version, told in ((first, "customer.shoe_size is gone"), ("2020-01-01T000000Z-0000", "there is no version")):
+        with pytest.raises(RollbackRefused, match=told):
+            roll_back(home, version, "", BEGIN)
+    assert seen(home) == second
+    assert last_attempts(home) == []
+
+
+def test_a_page_is_published_and_rolled_back_with_its_tables(home: Home) -> None:
+    for number in (1, 2):
+        fill(home)
+        candidate = build_candidate(home, AS_OF, publication_id(number), "run")
+        add_page(candidate, home.published_dictionary.name, f"page {number}")
+        sealed = finish_candidate(candidate, checks(), publication_row(BEGIN + timedelta(seconds=number)))
+        record = GateRecord(publication_id(number), AS_OF, sealed, True, checks(), datetime.now(UTC), "run")
+        write_record(home, record)
+        publish(home, publication_id(number), REQUIRED)
+        assert home.published_dictionary.read_text() == f"page {number}"
+    roll_back(home, publication_id(1), "a slip", BEGIN)
+    assert home.published_dictionary.read_text() == "page 1"
+    assert [attempt.outcome for attempt in last_attempts(home)] == ["rolled back"]

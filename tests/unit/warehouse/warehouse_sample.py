@@ -8,6 +8,7 @@ from pathlib import Path
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.domain.contracts import TABLES, Column
 from cvm_pipeline.warehouse.candidate import OWN_TABLES, build_candidate, finish_candidate
+from cvm_pipeline.warehouse.files import HOOKS
 from cvm_pipeline.warehouse.gate_record import GateRecord, write_record
 from cvm_pipeline.warehouse.incoming import FED_BY
 from cvm_pipeline.warehouse.publication import Published, publish
@@ -17,6 +18,22 @@ from cvm_pipeline.warehouse.work import connect
 AS_OF = date(2024, 3, 31)
 REQUIRED = {table.name: {"row count"} for table in TABLES if table.gated}
 BEGIN = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
+
+
+class Crash(BaseException):
+    """No Exception: nothing on the way may catch it."""
+
+
+def crash_at(position: int) -> None:
+    """Raise at the so-many-th step."""
+    left = [position]
+
+    def hook(name: str) -> None:
+        if left[0] == 0:
+            raise Crash(name)
+        left[0] -= 1
+
+    HOOKS[:] = [hook]
 
 
 def publication_id(number: int) -> str:

@@ -5,7 +5,8 @@ Belongs here: the order of the steps and what each costs. Not here: the statemen
 1. `bring`, one transaction: tables and views of today's contract where they are missing, the new parts by COPY, the list
    of the version's parts. Readers see none of it: no version that they are shown has these parts. 2. `show`, one
    transaction: one row is updated; this is the publication. 3. `retire`, one transaction: parts of no kept version are
-   deleted. `erase`, one transaction: a person's rows of every part. A session that dies leaves no open transaction, so that each step is there or not.
+   deleted. `erase`, one transaction: a person's rows of every part. A session that dies leaves no open transaction, so that
+  each step is there or not.
 """
 
 from __future__ import annotations

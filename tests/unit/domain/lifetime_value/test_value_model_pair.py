@@ -317,3 +317,10 @@ def test_a_history_that_cannot_be_is_refused(cdnow_model, cdnow_batch, at, value
     broken = cdnow_batch.set_column(place, at, pa.array(column, type=pa.float64()))
     with pytest.raises(ValueError, match="0 <= recency <= T"):
         score(broken, cdnow_model)
+
+
+def test_a_champion_that_no_past_has_judged_says_so(cdnow_model) -> None:
+    value, note = card_of(cdnow_model)[cdnow_model.champion.name, "backtest_cuts"]
+    assert value == 0.0
+    assert note == cdnow_model.unjudged
+    assert "not judged by what came" in note
