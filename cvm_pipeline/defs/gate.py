@@ -135,6 +135,7 @@ def judge(
         pii="pii.cvm_pii",
         marts="work.marts",
         memory_date=memory_date(project, candidate.as_of_date),
+        is_on_grid=project.is_on_grid(candidate.as_of_date),
     )
     reports = []
     with open_candidate(candidate) as con:
@@ -166,8 +167,11 @@ def _bound_memory(con: duckdb.DuckDBPyConnection, project: Project, engine: Engi
 
 
 def _rows_of(con: duckdb.DuckDBPyConnection, table: Table, candidate: Candidate) -> DuckTable:
-    """The rows that this candidate brings: of a table with snapshots only its own."""
+    """The rows that this candidate brings: of a table with snapshots only its own, of stays those that it states anew."""
     relation = qualified(table, "pii" if table.schema == PRIVATE_SCHEMA else "warehouse")
     if table.writing == "snapshot":
         return DuckTable(con, relation, "as_of_date = $as_of", {"as_of": candidate.as_of_date})
+    if table.writing == "stays":
+        restated = "(valid_to is null or valid_to >= $as_of)"
+        return DuckTable(con, relation, restated, {"as_of": candidate.as_of_date})
     return DuckTable(con, relation)

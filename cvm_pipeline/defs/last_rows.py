@@ -3,7 +3,7 @@
 Belongs here: finding and attaching them. Not here: what is computed of them (`quality/last_publication.py`).
 
 Of a table with snapshots, the newest snapshot earlier than the candidate's, which the candidate carries along itself; of any
-other, the rows that stand.
+other, the rows that stand; of stays, those that last.
 """
 
 from __future__ import annotations
@@ -46,4 +46,8 @@ def rows_of_last_publication(con: duckdb.DuckDBPyConnection, table: Table, candi
         "select 1 from duckdb_tables() where database_name = ? and schema_name = ? and table_name = ?",
         [catalog, table.schema, table.name],
     ).fetchall()
-    return DuckTable(con, qualified(table, catalog)) if there else None
+    if not there:
+        return None
+    if table.writing == "stays":
+        return DuckTable(con, qualified(table, catalog), "valid_to is null")
+    return DuckTable(con, qualified(table, catalog))

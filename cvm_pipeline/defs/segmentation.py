@@ -15,11 +15,13 @@ import pyarrow as pa
 
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.config.source import digest
+from cvm_pipeline.defs.gate import memory_date
 from cvm_pipeline.domain import customer_value, lifecycle, loyalty, rfm, segments, tiers
 from cvm_pipeline.domain.contracts import CLV_BACKTEST, CLV_MODEL_CARD, SEGMENT_MEMBERSHIP, Table
 from cvm_pipeline.domain.momentum import Prior
 from cvm_pipeline.warehouse import marts
 from cvm_pipeline.warehouse.records import write_records
+from cvm_pipeline.warehouse.state_history import write_state_history
 from cvm_pipeline.warehouse.work import read_batches, read_table, write_table
 
 
@@ -74,18 +76,26 @@ def write_candidates(
         write_table(con, f"candidate.{name}", table.to_batches(), table.schema)
     write_table(con, "candidate.clv_backtest", _backtest(con, as_of), customer_value.arrow_schema(CLV_BACKTEST))
     write_records(con, as_of)
+    write_state_history(con, project.home, as_of, memory_date(project, as_of), project.is_on_grid)
 
 
-def rule_version(project: Project) -> float:
-    """A number for the stages' rules as configured: another number, other rules. 48 bits, exact as a double."""
-    rules = project.lifecycle.model_dump(mode="json")
-    return float(int(digest(rules)[:12], 16))
+def rule_versions(project: Project) -> dict[str, float]:
+    """Scheme -> a number for its rules as configured: another number, other rules. 48 bits, exact as a double."""
+    rules = {
+        "tier": project.tiers.model_dump(mode="json"),
+        "stage": project.lifecycle.model_dump(mode="json"),
+        "rfm": project.rfm.model_dump(mode="json"),
+    }
+    return {scheme: float(int(digest(told)[:12], 16)) for scheme, told in rules.items()}
 
 
 def _parameters(project: Project, as_of: dt.date, fitted: Fitted) -> pa.Table:
     told = segments.parameters(as_of, fitted.parameters, fitted.tier_settings, fitted.concentration)
-    rules = {"as_of_date": as_of, "scheme": "stage", "parameter": "rule_version", "value": rule_version(project)}
-    return pa.concat_tables([told, pa.Table.from_pylist([rules], schema=told.schema)])
+    rules = [
+        {"as_of_date": as_of, "scheme": scheme, "parameter": "rule_version", "value": number}
+        for scheme, number in rule_versions(project).items()
+    ]
+    return pa.concat_tables([told, pa.Table.from_pylist(rules, schema=told.schema)])
 
 
 def _memberships(con: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:

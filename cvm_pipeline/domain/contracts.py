@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Literal
 
-CONTRACT_VERSION = "1.1"
+CONTRACT_VERSION = "1.2"
 
 MONEY = "decimal(18,4)"
 
@@ -23,9 +23,12 @@ RFM_SEGMENTS = (
 CUSTOMER_TYPES = ("individual", "company")
 EXCLUSIONS = ("employee", "reseller", "test", "outlier")
 SCHEMES = ("tier", "stage", "rfm", "type")
+# Schemes whose states are remembered as stays.
+REMEMBERED = ("tier", "stage", "rfm", "warning", "value_matrix")
+CAUSES = ("behaviour", "rule change", "identity merge", "corrected data")
 SEVERITIES = ("critical", "warning")
 
-Writing = Literal["newest", "snapshot", "state", "log"]
+Writing = Literal["newest", "snapshot", "state", "stays", "log"]
 
 
 @dataclass(frozen=True)
@@ -52,7 +55,8 @@ class Table:
     """One published table.
 
     `writing` says what a publication does to it: `newest` replaces it whole when the snapshot is the newest, `snapshot`
-    replaces the rows of its as_of_date, `state` replaces it whole always, `log` appends.
+    replaces the rows of its as_of_date, `state` replaces it whole always, `stays` states anew every stay that lasts or ended
+    at its as_of_date or later, `log` appends.
     `may_be_empty`: an empty table is sound (there may be no unmatched return).
     """
 
@@ -368,11 +372,32 @@ CURRENT_PUBLICATION = Table(
     ),
     gated=False,
 )  # fmt: skip
+CUSTOMER_STATE_HISTORY = Table(
+    "customer_state_history",
+    "One row per customer, scheme and stay in a state, from snapshot to snapshot of the grid (cadence): permanent.",
+    ("customer_id", "scheme", "valid_from"), "stays",
+    (
+        _c("customer_id", "varchar", "The customer's stable id", since="1.2"),
+        _c("scheme", "varchar", "The segmentation", vocabulary=REMEMBERED, since="1.2"),
+        _c("valid_from", "date", "First snapshot of the stay", since="1.2"),
+        _c("valid_to", "date", "First snapshot at which it was over; null while it lasts", nullable=True, since="1.2"),
+        _c("state", "varchar", "The customer's segment in the scheme", since="1.2"),
+        _c("previous", "varchar", "The state that ended when this began; null at the first, and after a pause", nullable=True,
+           since="1.2"),
+        _c("reason", "varchar", "Why, in words with the numbers of the first snapshot of the stay", nullable=True, since="1.2"),
+        _c("cause", "varchar", "What moved it; behaviour is the customer's, silence and the base's included", vocabulary=CAUSES,
+           since="1.2"),
+        _c("rule_version", "bigint", "Number of the scheme's rules as configured then: segment_parameter rule_version",
+           since="1.2"),
+        _c("publication_id", "varchar", "The publication that last wrote the row", since="1.2"),
+    ),
+    may_be_empty=True,
+)  # fmt: skip
 
 TABLES: tuple[Table, ...] = (
     CUSTOMER_VALUE, CUSTOMER_VALUE_HISTORY, CUSTOMER, CUSTOMER_PII, SEGMENT_MEMBERSHIP, SEGMENT_SUMMARY, SEGMENT_PARAMETER,
     PARETO_CURVE, CLV_MODEL_CARD, CLV_BACKTEST, UNMATCHED_RETURN, INGEST_AUDIT, DATA_QUALITY_RESULT, DATA_DICTIONARY, PUBLICATION,
-    CURRENT_PUBLICATION,
+    CURRENT_PUBLICATION, CUSTOMER_STATE_HISTORY,
 )  # fmt: skip
 
 

@@ -48,6 +48,7 @@ class Names:
     marts: str
     earlier: str = ""
     memory_date: date | None = None
+    is_on_grid: bool = True
 
 
 @dataclass(frozen=True)
@@ -105,7 +106,7 @@ class FactTable:
 
 
 def _computed(con: duckdb.DuckDBPyConnection, query: FactQuery, names: Names, as_of_date: date) -> Fact:
-    values = {"as_of_date": as_of_date, "memory_date": names.memory_date}
+    values = {"as_of_date": as_of_date, "memory_date": names.memory_date, "is_on_grid": names.is_on_grid}
     ((value, actual, expected),) = con.execute(_statement(query.sql, names), values).fetchall()
     rows: list[dict[str, Any]] = []
     if query.rows and value:

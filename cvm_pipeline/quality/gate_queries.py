@@ -16,7 +16,7 @@ from cvm_pipeline.quality.fact_query import FactQuery, difference, none_of, rati
 
 # Common table expressions that every query starts with. {candidate}, {pii}, {marts} and {earlier} are qualified names.
 PREAMBLE = """
-with day as (select $as_of_date::date as today, $memory_date::date as memory_date),
+with day as (select $as_of_date::date as today, $memory_date::date as memory_date, $is_on_grid::boolean as is_on_grid),
 history as (select * from {candidate}.customer_value_history where as_of_date = $as_of_date),
 newest as (select * from {candidate}.customer_value),
 facts as (select * from {marts}.fct_customer_snapshot where as_of_date = $as_of_date),
@@ -222,6 +222,25 @@ HISTORY = (
               or (h.lifecycle_stage = 'new' and m.lifecycle_stage not in ('new', 'prospect')))""",
         ),
         low=None, high=None,
+    ),
+    none_of(
+        "states_that_differ", "Customers whose state at this snapshot is not the one that customer_state_history has for it",
+        """select coalesce(s.customer_id, h.customer_id) as customer_id, coalesce(s.scheme, h.scheme) as scheme,
+          h.state as in_history, s.state as in_stays
+        from (select customer_id, unnest(['tier', 'stage', 'rfm', 'warning', 'value_matrix']) as scheme,
+                unnest([value_tier, lifecycle_stage, rfm_segment, warning_level, value_matrix]) as state from history) h
+        full join (select customer_id, scheme, state from {candidate}.customer_state_history
+                   where valid_from <= $as_of_date and coalesce(valid_to > $as_of_date, true)) s
+          on s.customer_id = h.customer_id and s.scheme = h.scheme
+        where h.state is distinct from s.state""",
+        nullable_unless="(select is_on_grid from day)",
+    ),
+    none_of(
+        "stays_that_overlap", "Stays that begin before the one before them in the scheme has ended, or end before they begin",
+        """select customer_id, scheme, valid_from, valid_to from {candidate}.customer_state_history
+        where valid_to is null or valid_to >= $as_of_date
+        qualify valid_to <= valid_from
+          or coalesce(lag(valid_to, 1, valid_from) over (partition by customer_id, scheme order by valid_from) > valid_from, true)""",
     ),
     none_of(
         "dictionary_differs", "Columns in one only of the contract and data_dictionary",

@@ -13,6 +13,7 @@ _WRITING = {
     "newest": "the newest snapshot",
     "snapshot": "every snapshot",
     "state": "as of the publication",
+    "stays": "every stay",
     "log": "every publication",
 }
 _STYLE = """

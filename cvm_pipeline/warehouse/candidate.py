@@ -133,7 +133,7 @@ def build_candidate(
                 replaced = table.writing == "state" or (table.writing == "newest" and candidate.is_newest)
                 if not replaced:
                     bring_to_contract(con, table)
-                if table not in OWN_TABLES and (replaced or table.writing in ("snapshot", "log")):
+                if table not in OWN_TABLES and (replaced or table.writing in ("snapshot", "stays", "log")):
                     step(f"write {table.name}")
                     rows[table.name] = apply_incoming(con, table, as_of_date, publication_id)
             recreate(con, DATA_DICTIONARY)

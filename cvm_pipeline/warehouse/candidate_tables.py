@@ -85,6 +85,8 @@ def apply_incoming(con: duckdb.DuckDBPyConnection, table: Table, as_of_date: dat
         recreate(con, table)
     elif table.writing == "snapshot":
         con.execute(f"delete from {target(table)} where as_of_date = ?", [as_of_date])
+    elif table.writing == "stays":
+        con.execute(f"delete from {target(table)} where valid_to is null or valid_to >= ?", [as_of_date])
     names = ", ".join(quoted(name) for name in table.names)
     values = ", ".join(
         f"{'?' if column.name == 'publication_id' else quoted(column.name)}::{column.type}" for column in table.columns

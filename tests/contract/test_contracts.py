@@ -56,6 +56,7 @@ PUBLISHED = {
         " run_id",
     ),
     "current_publication": ("publication_id", "as_of_date published_at"),
+    "customer_state_history": ("customer_id scheme valid_from", "valid_to state previous reason cause rule_version"),
 }
 MONEY_COLUMNS = """
     monetary_value revenue_total revenue_12m margin_total margin_12m expected_spend clv_12m clv_36m clv clv_low clv_high

@@ -11,7 +11,7 @@ from cvm_pipeline.defs.assets.gate import CANDIDATES
 from cvm_pipeline.defs.assets.previews import previewed
 from cvm_pipeline.defs.gate import memory_date
 from cvm_pipeline.defs.partitions import snapshots_of
-from cvm_pipeline.defs.segmentation import fit_segments, rule_version, write_candidates
+from cvm_pipeline.defs.segmentation import fit_segments, rule_versions, write_candidates
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
 from cvm_pipeline.domain.contracts import table
 from cvm_pipeline.domain.customer_value import Memory
@@ -63,4 +63,4 @@ def _memory(project: Project, as_of: dt.date) -> Memory | None:
         return None
     # Rules that have changed since are a cause of their own: the lost may leave without a transaction.
     then = read_parameter(project.home, earlier, "stage", "rule_version")
-    return Memory(rows, keeps_stages=then is None or then == rule_version(project))
+    return Memory(rows, keeps_stages=then is None or then == rule_versions(project)["stage"])

@@ -4,7 +4,7 @@ Belongs here: the folder's layout and the order of the steps on disk. Not here: 
 
     current.json                                    what stands: for each table its files. Replacing it is the publication
     manifests/<publication_id>.json                 the same for every version kept
-    cvm/<table>/[as_of_date=<day>/]publication_id=<id>/part-<n>.parquet   (0, or more once a person was erased)
+    cvm/<table>/[as_of_date=<day>/|lasts=<yes|no>/]publication_id=<id>/part-<n>.parquet   (0, or more once a person was erased)
     cvm_pii/customer_pii/...                        readable by its owner only
 
 A part's files are written once, under the id of the publication that wrote it, and never change but to erase a person; a
@@ -95,7 +95,7 @@ class ParquetSession:
                     folder.name.startswith("publication_id=") and folder not in named
                 ):
                     remove_folder(folder)
-                    if folder.parent.name.startswith("as_of_date=") and not any(folder.parent.iterdir()):
+                    if folder.parent.name.startswith(("as_of_date=", "lasts=")) and not any(folder.parent.iterdir()):
                         folder.parent.rmdir()
 
     def erase(self, customer_ids: Collection[str], redaction: Redaction) -> int:
@@ -188,6 +188,8 @@ class ParquetSession:
         folder = self._root / table.schema / table.name
         if part.as_of_date is not None:
             folder /= f"as_of_date={part.as_of_date}"
+        if part.is_open is not None:
+            folder /= "lasts=yes" if part.is_open else "lasts=no"
         folder /= f"publication_id={part.written_by}"
         there = sorted(folder.glob("part-*.parquet"), key=lambda path: int(path.stem.removeprefix("part-")))
         if there:
@@ -199,7 +201,7 @@ class ParquetSession:
         spare = folder.with_name(f".writing-{folder.name}")
         step(f"write {table.name} as parquet")
         spare.mkdir(mode=mode, parents=True, exist_ok=True)
-        rows = version.rows_of(table, [part.written_by])
+        rows = version.rows_of([part])
         descriptor = os.open(spare / path.name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode & 0o666)
         with os.fdopen(descriptor, "wb") as file, pq.ParquetWriter(file, rows.schema, compression="zstd") as writer:
             for batch in rows:

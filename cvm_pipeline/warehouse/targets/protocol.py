@@ -4,12 +4,13 @@ Belongs here: the protocol, and reading a version's parts. Not here: any engine'
 
 A *part* is all rows of one table that one publication wrote: each row's `publication_id` says which. A publication writes
 a part once and never changes it (but to erase a person), so that a version is a list of parts, and bringing the next version costs its new parts
-alone, however long the history is.
+alone, however long the history is. Stays that last are a part of their own: the next publication writes all of them anew,
+and the stays that ended stay where they are.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -31,12 +32,21 @@ BATCH_ROWS = 100_000
 
 @dataclass(frozen=True)
 class Part:
-    """The rows of `table` that `written_by` (a publication) wrote; `as_of_date` their snapshot, where the table has any."""
+    """The rows of `table` that `written_by` (a publication) wrote; `as_of_date` their snapshot, where the table has any.
+
+    `is_open`: whether they are stays that last; None where the table holds no stays.
+    """
 
     table: Table
     written_by: str
     rows: int
-    as_of_date: date | None
+    as_of_date: date | None = None
+    is_open: bool | None = None
+
+    @property
+    def key(self) -> str:
+        """What tells it from the other parts of its table: the value of `key_of_rows`."""
+        return f"{self.written_by}-open" if self.is_open else self.written_by
 
 
 @dataclass(frozen=True)
@@ -48,14 +58,22 @@ class Version:
     parts: tuple[Part, ...]
     con: duckdb.DuckDBPyConnection
 
-    def rows_of(self, table: Table, written_by: Collection[str]) -> pa.RecordBatchReader:
-        """The rows of some parts of a table, in the contract's order of columns, batch by batch."""
+    def rows_of(self, parts: Sequence[Part]) -> pa.RecordBatchReader:
+        """The rows of some parts of one table, in the contract's order of columns, batch by batch."""
+        table = parts[0].table
         columns = ", ".join(quoted(name) for name in table.names)
-        writers = ", ".join(literal(id_) for id_ in sorted(written_by))
+        keys = ", ".join(literal(key) for key in sorted(part.key for part in parts))
         relation = self.con.sql(
-            f"select {columns} from {_relation(table)} where publication_id in ({writers}) order by {_order(table)}"
+            f"select {columns} from {_relation(table)} where {key_of_rows(table)} in ({keys}) order by {_order(table)}"
         )
         return relation.to_arrow_reader(BATCH_ROWS)
+
+
+def key_of_rows(table: Table) -> str:
+    """The part that a row belongs to, as SQL that every target understands."""
+    if table.writing == "stays":
+        return "case when valid_to is null then publication_id || '-open' else publication_id end"
+    return "publication_id"
 
 
 class Session(Protocol):
@@ -107,11 +125,13 @@ def open_version(folder: Path) -> Iterator[Version]:
 
 def _parts(con: duckdb.DuckDBPyConnection, table: Table, publication_id: str) -> list[Part]:
     day = "any_value(as_of_date)" if table.writing == "snapshot" else "null"
+    lasts = "any_value(valid_to is null)" if table.writing == "stays" else "null"
     found = con.execute(
-        f"select publication_id, count(*), {day} from {_relation(table)} group by 1 order by 1"
+        f"select any_value(publication_id), count(*), {day}, {lasts} from {_relation(table)} "
+        f"group by {key_of_rows(table)} order by {key_of_rows(table)}"
     ).fetchall()
     # An empty table is a part as well: those who read files need one to learn its columns from.
-    return [Part(table, *row) for row in found] or [Part(table, publication_id, 0, None)]
+    return [Part(table, *row) for row in found] or [Part(table, publication_id, 0)]
 
 
 def _relation(table: Table) -> str:

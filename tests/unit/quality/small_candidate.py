@@ -73,6 +73,11 @@ insert into cand.cvm.segment_summary by name
   select m.as_of_date, scheme, segment, count(*) as customers, count(*) / 3 as share, sum(revenue_12m) as revenue_12m,
     sum(margin_12m) as margin_12m, sum(coalesce(clv, 0)) as clv, sum(total_value) as total_value, 'p2' as publication_id
   from cand.cvm.segment_membership m join cand.cvm.customer_value v using (customer_id) group by all;
+insert into cand.cvm.customer_state_history by name
+  select customer_id, unnest(['tier', 'stage', 'rfm']) as scheme, as_of_date as valid_from,
+    unnest([value_tier, lifecycle_stage, rfm_segment]) as state, 'behaviour' as cause, 1 as rule_version, 'p2' as publication_id
+  from cand.cvm.customer_value;
+delete from cand.cvm.customer_state_history where state is null;
 insert into cand.cvm.pareto_curve values ('2024-06-30', 0, 0, 'p2'), ('2024-06-30', 33, .75, 'p2'), ('2024-06-30', 100, 1, 'p2');
 insert into cand.cvm.clv_model_card by name select date '2024-06-30' as as_of_date, 'p2' as publication_id, * from (values
   ('mbg_nbd', 'all', 'is_champion', 1.0), ('mbg_nbd', 'all', 'converged', 1), ('mbg_nbd', 'all', 'gives_p_alive', 1),

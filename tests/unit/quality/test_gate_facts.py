@@ -38,7 +38,11 @@ def test_a_sound_candidate_passes_every_check(candidate: duckdb.DuckDBPyConnecti
 CARD = """insert into cand.cvm.clv_model_card by name select date '2024-06-30' as as_of_date, 'p2' as publication_id,
     'average' as model, 'all' as cut_date, '{}' as metric, {}::double as value, 'told' as note"""
 
+STAYS = "cand.cvm.customer_state_history"
 BROKEN = {
+    "stays_are_what_the_snapshot_says": f"update {STAYS} set state = 'lost' where customer_id = 'alice' and scheme = 'stage'",
+    "stays_do_not_overlap": f"insert into {STAYS} by name select * replace (date '2024-05-31' as valid_from, "
+    f"date '2024-07-31' as valid_to, 'Z' as state) from {STAYS} where customer_id = 'alice' and scheme = 'tier'",
     "every_customer_of_the_facts_is_there": f"delete from {HISTORY} {OF_ALICE}",
     "no_customer_is_made_up": f"update {HISTORY} set customer_id = 'mallory' {OF_ALICE}",
     "every_customer_is_there_once": f"insert into {HISTORY} select * from {HISTORY} {OF_ALICE}",

@@ -16,6 +16,7 @@ from __future__ import annotations
 from cvm_pipeline.domain.contracts import Table
 from cvm_pipeline.domain.sql_text import literal, quoted
 from cvm_pipeline.warehouse.ddl import meaning
+from cvm_pipeline.warehouse.targets.protocol import key_of_rows
 
 WRITER, READER, PII_READER = "cvm_writer", "cvm_reader", "cvm_pii_reader"
 
@@ -30,9 +31,9 @@ BOOKS = (
     """create table if not exists cvm_store.part (
         publication_id text not null references cvm_store.version on delete cascade,
         table_name text not null,
-        written_by text not null,
+        key text not null,
         rows bigint not null,
-        primary key (publication_id, table_name, written_by))""",
+        primary key (publication_id, table_name, key))""",
     """create table if not exists cvm_store.standing (
         only_row boolean primary key default true check (only_row),
         publication_id text not null references cvm_store.version,
@@ -51,7 +52,7 @@ BOOKS = (
         end if;
         shown := pinned;
       end if;
-      return (select array_agg(written_by) from cvm_store.part
+      return (select array_agg(key) from cvm_store.part
               where publication_id = shown and table_name = wanted_table);
     end $$""",
     """create or replace function cvm.stay_on(publication_id text default null) returns text
@@ -113,10 +114,11 @@ def columns_of(table: Table) -> dict[str, str]:
 def create_stored(table: Table) -> list[str]:
     """The table behind the view. No constraints: the gate has judged each row, and an index has its price at a million."""
     columns = ", ".join(f"{quoted(name)} {type_}" for name, type_ in columns_of(table).items())
-    keys = ["publication_id"] + (["customer_id"] if "customer_id" in table.names else [])
+    part = key_of_rows(table)
+    keys = [part if part in table.names else f"({part})", *(["customer_id"] if "customer_id" in table.names else [])]
     return [
         f"create table {stored(table)} ({columns})",
-        f"create index on {stored(table)} ({', '.join(map(quoted, keys))})",
+        f"create index on {stored(table)} ({', '.join(keys)})",
     ]
 
 
@@ -134,7 +136,7 @@ def create_view(table: Table) -> list[str]:
     shown = f"(select cvm_store.parts_shown({literal(table.name)}))::text[]"
     return [
         f"drop view if exists {viewed(table)}",
-        f"create view {viewed(table)} as select {columns} from {stored(table)} where publication_id = any ({shown})",
+        f"create view {viewed(table)} as select {columns} from {stored(table)} where {key_of_rows(table)} = any ({shown})",
         f"comment on view {viewed(table)} is {literal(table.grain)}",
         *(
             f"comment on column {viewed(table)}.{quoted(name_of(column.name))} is {literal(meaning(column))}"

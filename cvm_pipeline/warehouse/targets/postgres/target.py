@@ -27,7 +27,7 @@ from cvm_pipeline.warehouse.files import step
 from cvm_pipeline.warehouse.targets.postgres import store
 from cvm_pipeline.warehouse.targets.postgres.connection import Connection, connected, database_of, place_of
 from cvm_pipeline.warehouse.targets.postgres.roles import setup_sql
-from cvm_pipeline.warehouse.targets.protocol import Part, Version
+from cvm_pipeline.warehouse.targets.protocol import Part, Version, key_of_rows
 
 # Any number will do; every publisher to one database must ask for the same.
 _LOCK = 7_270_001
@@ -81,8 +81,8 @@ class PostgresSession:
         if gone:
             for table in TABLES:
                 self._con.execute(
-                    f"delete from {store.stored(table)} where publication_id not in "
-                    "(select written_by from cvm_store.part where table_name = $1)",
+                    f"delete from {store.stored(table)} where {key_of_rows(table)} not in "
+                    "(select key from cvm_store.part where table_name = $1)",
                     [table.name],
                 )
         step("commit the retirement in postgres")
@@ -115,14 +115,14 @@ class PostgresSession:
     def _erase_rows(self, table: Table, customer_ids: Collection[str]) -> int:
         gone = self._con.execute(
             f"delete from {store.stored(table)} where customer_id in "
-            "(select json_array_elements_text($1::text::json)) returning publication_id",
+            f"(select json_array_elements_text($1::text::json)) returning {key_of_rows(table)}",
             [json.dumps(sorted(customer_ids))],
         )
-        for written_by in sorted({row[0] for row in gone}):
+        for key in sorted({row[0] for row in gone}):
             self._con.execute(
-                f"update cvm_store.part set rows = (select count(*) from {store.stored(table)} where publication_id = $1) "
-                "where table_name = $2 and written_by = $1",
-                [written_by, table.name],
+                f"update cvm_store.part set rows = (select count(*) from {store.stored(table)} where {key_of_rows(table)} = $1) "
+                "where table_name = $2 and key = $1",
+                [key, table.name],
             )
         return len(gone)
 
@@ -172,13 +172,13 @@ class PostgresSession:
 
     def _load(self, version: Version) -> None:
         there = {
-            (name, written_by): int(rows)
-            for name, written_by, rows in self._con.execute(
-                "select distinct on (table_name, written_by) table_name, written_by, rows from cvm_store.part"
+            (name, key): int(rows)
+            for name, key, rows in self._con.execute(
+                "select distinct on (table_name, key) table_name, key, rows from cvm_store.part"
             )
         }
         for table in TABLES:
-            missing = [p for p in version.parts if p.table is table and there.get((table.name, p.written_by)) != p.rows]
+            missing = [p for p in version.parts if p.table is table and there.get((table.name, p.key)) != p.rows]
             if missing:
                 self._load_parts(version, table, missing)
         self._con.execute(
@@ -188,16 +188,16 @@ class PostgresSession:
         self._con.execute("delete from cvm_store.part where publication_id = $1", [version.publication_id])
         for part in version.parts:
             self._con.execute(
-                "insert into cvm_store.part (publication_id, table_name, written_by, rows) values ($1, $2, $3, $4)",
-                [version.publication_id, part.table.name, part.written_by, part.rows],
+                "insert into cvm_store.part (publication_id, table_name, key, rows) values ($1, $2, $3, $4)",
+                [version.publication_id, part.table.name, part.key, part.rows],
             )
 
     def _load_parts(self, version: Version, table: Table, missing: list[Part]) -> None:
         step(f"load {table.name} into postgres")
         for part in missing:
             # Rows of a part that is on no list: what an erased person left, or a dropped book.
-            self._con.execute(f"delete from {store.stored(table)} where publication_id = $1", [part.written_by])
-        rows = version.rows_of(table, [part.written_by for part in missing])
+            self._con.execute(f"delete from {store.stored(table)} where {key_of_rows(table)} = $1", [part.key])
+        rows = version.rows_of(missing)
         # COPY names its columns as the batches do.
         lower = pa.schema([field.with_name(store.name_of(field.name)) for field in rows.schema])
         renamed = (pa.RecordBatch.from_arrays(batch.columns, schema=lower) for batch in rows)
