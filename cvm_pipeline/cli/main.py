@@ -10,6 +10,7 @@ from typing import Annotated
 import typer
 
 from cvm_pipeline.cli import words
+from cvm_pipeline.cli.backfill import backfill
 from cvm_pipeline.cli.check import check
 from cvm_pipeline.cli.demo import demo
 from cvm_pipeline.cli.doctor import doctor
@@ -46,6 +47,7 @@ def cvm(
 
 app.command("init")(init)
 app.command("run")(run_command)
+app.command("backfill")(backfill)
 app.command("check")(check)
 app.command("status")(status)
 app.command("versions")(versions)

@@ -84,6 +84,7 @@ def audit(
     now: dt.datetime,
     accepted: Mapping[str, str],
     data_through: dt.date | None,
+    inputs: str,
 ) -> Verdict:
     """Build the candidate of this run, judge it, seal it, and write its record. Readers see nothing of it.
 
@@ -103,6 +104,7 @@ def audit(
             "timezone": project.timezone,
             "gate_summary": report.summary(),
             "code_version": code_version(),
+            "inputs": inputs,
         },
     )
     record = GateRecord(

@@ -1,9 +1,12 @@
-"""One run of the job, as `cvm run` starts it: the very job of the web page, in this process, under the home's lock."""
+"""Runs of the job, as `cvm run` and `cvm backfill` start them: the very job of the web page, in this process, under the
+home's lock.
+"""
 
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 import dagster as dg
@@ -53,21 +56,33 @@ def run_customer_value(
                 f"the newest order is of {day}, before history_start {project.history_start}: set history_start in"
                 f" {project.file} to the first day of your history"
             )
-        before = standing(project.home)
-        definitions = build_definitions(project, workshop_resource(project, now, progress))
-        job = definitions.resolve_job_def(JOB)
-        with instance_of(project.home) as instance:
-            result = job.execute_in_process(
-                instance=instance,
-                partition_key=day.isoformat(),
-                run_config={
-                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                    **({"ops": {"gate": {"config": {"accept": dict(accept)}}}} if accept else {}),
-                },
-                asset_selection=_selected(definitions, select),
-                raise_on_error=False,
-            )
-        after = standing(project.home)
+        with started(project, progress, now) as launcher:
+            return launcher.run(day, select, accept)
+
+
+@dataclass(frozen=True)
+class Launcher:
+    """The job, ready to run: what takes seconds to start is paid once, however many snapshots follow."""
+
+    project: Project
+    definitions: dg.Definitions
+    job: dg.JobDefinition
+    instance: dg.DagsterInstance
+
+    def run(self, day: dt.date, select: str | None = None, accept: Mapping[str, str] | None = None) -> Outcome:
+        """One run of the job for one snapshot. The caller holds the home's lock."""
+        before = standing(self.project.home)
+        result = self.job.execute_in_process(
+            instance=self.instance,
+            partition_key=day.isoformat(),
+            run_config={
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                **({"ops": {"gate": {"config": {"accept": dict(accept)}}}} if accept else {}),
+            },
+            asset_selection=_selected(self.definitions, select),
+            raise_on_error=False,
+        )
+        after = standing(self.project.home)
         code, messages = _ending(result)
         return Outcome(
             exit_code=code,
@@ -77,6 +92,16 @@ def run_customer_value(
             published=after.name if after is not None and after != before else None,
             seconds=_seconds(result),
         )
+
+
+@contextmanager
+def started(
+    project: Project, progress: Callable[[str], None], now: Callable[[], dt.datetime] = utc_now
+) -> Iterator[Launcher]:
+    """A launcher of the project's job. `progress` is told each step as it begins."""
+    definitions = build_definitions(project, workshop_resource(project, now, progress))
+    with instance_of(project.home) as instance:
+        yield Launcher(project, definitions, definitions.resolve_job_def(JOB), instance)
 
 
 def _refuse_unknown_checks(accept: Mapping[str, str]) -> None:

@@ -360,6 +360,8 @@ PUBLICATION = Table(
         _c("contract_version", "varchar", "Version of this contract"),
         _c("code_version", "varchar", "Version of the pipeline"),
         _c("run_id", "varchar", "Dagster run"),
+        _c("inputs", "varchar", "Digest of all that the snapshot could know: another one, corrected rows or another configuration",
+           nullable=True, since="1.2"),
     ),
     gated=False,
 )  # fmt: skip

@@ -122,6 +122,19 @@ def stale_snapshots(home: Home, is_on_grid: Callable[[date], bool]) -> list[date
     return stale
 
 
+def inputs_of_snapshots(home: Home) -> dict[date, str | None]:
+    """Snapshot -> the digest of what it could know (`publication.inputs`), as readers see it."""
+    with open_standing(home) as con:
+        if con is None:
+            return {}
+        rows = con.execute("""
+            select h.as_of_date, max_by(p.inputs, p.published_at)
+            from (select distinct as_of_date, publication_id from cvm.customer_value_history) h
+            join cvm.publication p using (publication_id) group by h.as_of_date
+        """).fetchall()
+    return dict(rows)
+
+
 def published_sources(home: Home) -> list[dict[str, Any]]:
     """`rows_by_source` of the publication that stands; empty where there is none."""
     with open_standing(home) as con:

@@ -53,7 +53,7 @@ PUBLISHED = {
     "publication": (
         "publication_id",
         "as_of_date data_through published_at status currency timezone gate_summary rows_by_table contract_version code_version"
-        " run_id",
+        " run_id inputs",
     ),
     "current_publication": ("publication_id", "as_of_date published_at"),
     "customer_state_history": ("customer_id scheme valid_from", "valid_to state previous reason cause rule_version"),

@@ -15,6 +15,7 @@ from cvm_pipeline.defs.workshop import Workshop, plain_failures
 from cvm_pipeline.quality.results import CheckResult
 from cvm_pipeline.quality.suite import Suite
 from cvm_pipeline.quality.tables import GATED
+from cvm_pipeline.warehouse.inputs import inputs_digest
 from cvm_pipeline.warehouse.marts import data_through
 from cvm_pipeline.warehouse.work import connect
 
@@ -58,8 +59,9 @@ def gate_assets(project: Project) -> dg.AssetsDefinition:
         with plain_failures(workshop.project.engine.retries, context.retry_number):
             with connect(workshop.project.home, workshop.engine) as con:
                 through = data_through(con)
+                inputs = inputs_digest(con, as_of, workshop.project.config_hash)
             verdict = audit(
-                workshop.project, workshop.engine, as_of, context.run_id, workshop.now(), config.accept, through
+                workshop.project, workshop.engine, as_of, context.run_id, workshop.now(), config.accept, through, inputs
             )
         yield from _materialised(verdict)
         for result in verdict.report.results:

@@ -81,6 +81,7 @@ def publication_row(at: datetime = BEGIN) -> dict[str, object]:
         "timezone": "Europe/Berlin",
         "gate_summary": "all passed",
         "code_version": "0.1.0",
+        "inputs": "ab12",
     }
 
 
