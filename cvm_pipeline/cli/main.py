@@ -14,6 +14,7 @@ from cvm_pipeline.cli.backfill import backfill
 from cvm_pipeline.cli.check import check
 from cvm_pipeline.cli.demo import demo
 from cvm_pipeline.cli.doctor import doctor
+from cvm_pipeline.cli.explain import explain
 from cvm_pipeline.cli.export import export
 from cvm_pipeline.cli.forget import forget
 from cvm_pipeline.cli.gate import gate
@@ -53,6 +54,7 @@ app.command("status")(status)
 app.command("versions")(versions)
 app.command("rollback")(rollback)
 app.add_typer(gate, name="gate")
+app.command("explain")(explain)
 app.command("export")(export)
 app.command("forget")(forget)
 app.command("doctor")(doctor)
