@@ -8,7 +8,7 @@ PEERS := .venv-peers
 # The newest that Python 3.11 can run: one version on every Python, or the figures would not compare.
 PEER := pymc-marketing==0.19.2
 
-.PHONY: help install demo test test-long lint dev bench bench-quick bench-retail bench-gate lock clean
+.PHONY: help install demo test test-long lint dev bench bench-quick bench-retail bench-history bench-gate lock clean
 
 help:  ## what there is to type
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /  make \1\t/' | expand -t 18
@@ -55,6 +55,9 @@ bench-quick: install  ## a taste of it, beside lifetimes alone: about a minute
 
 bench-retail: install  ## the whole job beside a straight-line DuckDB script, 1 million customers
 	$(BIN)/python -m benchmarks.retail
+
+bench-history: install  ## 24 monthly snapshots of 1 million customers, and what the last costs
+	$(BIN)/python -m benchmarks.history
 
 bench-gate: install  ## every check of the gate over 10 million customers, against 3 minutes and 3 GiB
 	$(BIN)/python -m benchmarks.gate
