@@ -14,7 +14,7 @@ from cvm_pipeline.defs.gate import memory_date
 from cvm_pipeline.defs.partitions import snapshots_of
 from cvm_pipeline.defs.pictures import pictures_of
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
-from cvm_pipeline.domain.lifetime_value import value_model
+from cvm_pipeline.domain.lifetime_value import value_model, value_score
 from cvm_pipeline.domain.lifetime_value.model_card import model_card, published_p_alive
 from cvm_pipeline.domain.lifetime_value.race import backtest_table
 from cvm_pipeline.domain.lifetime_value.race.cuts import plan
@@ -74,8 +74,8 @@ def value_assets(project: Project) -> dg.AssetsDefinition:
             write_table(con, "value.clv_backtest", judged, backtest_table.SCHEMA)
             workshop.progress("scoring customers")
             batches = marts.snapshot_batches(con, as_of, workshop.project.clv.covariates)
-            scored = (value_model.score(batch, model) for batch in batches)
-            write_table(con, "value.customer_scores", scored, value_model.SCORE_SCHEMA)
+            scored = (value_score.score(batch, model) for batch in batches)
+            write_table(con, "value.customer_scores", scored, value_score.SCORE_SCHEMA)
             workshop.progress("drawing the model card")
             said: dict[str, Any] = {"champion": model.champion.name, "p_alive": model.p_alive.model.name}
             said |= {"fallback": model.fallback or "none"}

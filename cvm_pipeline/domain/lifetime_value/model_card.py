@@ -26,7 +26,8 @@ from cvm_pipeline.domain.lifetime_value.race.entrants import NAIVE
 from cvm_pipeline.domain.lifetime_value.race.gradient_boosting import AVERAGE, NAME, Trees
 from cvm_pipeline.domain.lifetime_value.race.interval_report import interval_metrics
 from cvm_pipeline.domain.lifetime_value.registry import transaction_model
-from cvm_pipeline.domain.lifetime_value.value_model import ValueModel, infinite_horizon
+from cvm_pipeline.domain.lifetime_value.value_model import ValueModel
+from cvm_pipeline.domain.lifetime_value.value_score import infinite_horizon
 
 ALL = "all"
 CARD_SCHEMA = pa.schema(
