@@ -127,6 +127,11 @@ class ValueModel:
         )
 
     @property
+    def judged_days(self) -> float:
+        """Length of the window that the champion was judged on; of one period where nothing was judged."""
+        return self.race.plan.window_days if self.race else PERIOD_DAYS
+
+    @property
     def spend(self) -> Spend:
         """The spend model."""
         return self.base.spend

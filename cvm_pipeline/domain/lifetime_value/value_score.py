@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -17,9 +18,10 @@ from cvm_pipeline.domain.lifetime_value.decimals import MONEY, to_floats, to_mon
 from cvm_pipeline.domain.lifetime_value.discounting import discount_factors, discounted_transactions, period_ends
 from cvm_pipeline.domain.lifetime_value.mathematics.distinct import distinct_pairs
 from cvm_pipeline.domain.lifetime_value.protocol import Floats, TransactionModel
+from cvm_pipeline.domain.lifetime_value.race.entrants import Entrant
 from cvm_pipeline.domain.lifetime_value.race.intervals import group_of
 from cvm_pipeline.domain.lifetime_value.race.slices import HISTORY, Rows
-from cvm_pipeline.domain.lifetime_value.value_model import ValueModel
+from cvm_pipeline.domain.lifetime_value.value_model import Settings, ValueModel
 
 DAYS_A_YEAR = 365.25
 _CHUNK = 65_536
@@ -113,8 +115,24 @@ def _worth(rows: Rows, repeat_sales: Floats, rate: Floats, model: ValueModel) ->
     )
 
 
+class Timed(Protocol):
+    """As much of a fitted model as says when and how discounted."""
+
+    @property
+    def settings(self) -> Settings:
+        """Horizon and discount rate."""
+
+    @property
+    def champion(self) -> Entrant:
+        """Whose timing gives the profile."""
+
+    @property
+    def judged_days(self) -> float:
+        """Length of the judged window."""
+
+
 def discounted_profile(
-    model: ValueModel, x: Floats, T: Floats, months: Sequence[int]
+    model: Timed, x: Floats, T: Floats, months: Sequence[int]
 ) -> tuple[Floats, Floats, Floats, Floats]:
     """Of who is alive: transactions in 12 months (n,), discounted ones in each of `months` (n, m), undiscounted ones in the
     last of them (n,) and in the judged window (n,). T in days; evaluated once per distinct (x, T).
@@ -123,8 +141,7 @@ def discounted_profile(
     timing = model.champion.timing
     ends = period_ends(max(*months, 12), 1.0)
     factors = discount_factors(ends.size, model.settings.discount_rate_yearly)
-    window = model.race.plan.window_days if model.race else ends[0]
-    days = np.r_[ends, window]
+    days = np.r_[ends, model.judged_days]
     parts = []
     for start in range(0, pairs[0].size, _CHUNK):
         part = slice(start, start + _CHUNK)
