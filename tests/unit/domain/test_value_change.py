@@ -54,8 +54,7 @@ def test_the_parts_are_those_of_all_24_orders_in_which_the_players_may_come(pair
     batch = batch_of(customers, THEN, NOW, models)
     parts, _, _ = value_change._divided(batch, *models)
     split = 0
-    for n, one in enumerate(customers):
-        expected = by_orderings(one, THEN, NOW, models)
+    for n, (one, expected) in enumerate(zip(customers, by_orderings(customers, THEN, NOW, models), strict=True)):
         scale = sum(abs(part) for part in expected.values())
         for name in SHARED:
             assert parts[name][n] == pytest.approx(expected[name], rel=1e-9, abs=1e-9 * max(scale, 1.0)), (name, one)
@@ -93,7 +92,9 @@ def test_silence_alone_moves_only_time(model) -> None:
     assert sum(row["time"] != 0 for row in rows) > 100
 
 
-@pytest.mark.parametrize("pair", ["refitted", "the_average_replaces_a_probability_model", "another_horizon_and_discount"])
+@pytest.mark.parametrize(
+    "pair", ["refitted", "the_average_replaces_a_probability_model", "another_horizon_and_discount"]
+)
 def test_a_refit_alone_moves_only_the_model(pair: str) -> None:
     bought = [one.then for one in random_customers(200, 8, THEN, NOW)]
     rows = told([Customer(days, days) for days in bought], PAIRS[pair](), THEN, THEN)
@@ -102,9 +103,7 @@ def test_a_refit_alone_moves_only_the_model(pair: str) -> None:
 
 @pytest.mark.parametrize("model", [probability, lambda: average(1)])
 def test_one_more_order_of_the_customers_own_mean_moves_only_behaviour(model) -> None:
-    alike = [
-        {day: 40.0 for day in one.then} for one in random_customers(200, 9, THEN, NOW) if 2 < len(one.then) < 30
-    ]
+    alike = [dict.fromkeys(one.then, 40.0) for one in random_customers(200, 9, THEN, NOW) if 2 < len(one.then) < 30]
     rows = told([Customer(days, dict(days) | {THEN + 10: 40.0}) for days in alike], (model(),) * 2)
     assert len(rows) > 40
     assert {name for row in rows for name in moved(row)} == {"frequency", "recency", "time"}
@@ -128,7 +127,7 @@ def test_more_repeats_than_days_is_a_state_that_is_never_asked_for(monkeypatch) 
         asked.append(rows)
         return honest(self, rows)
 
-    few = Customer({10: 30.0, 11: 30.0, 12: 30.0}, {day: 30.0 for day in (10, 11, 12, 302, 305, 308, 311)})
+    few = Customer({10: 30.0, 11: 30.0, 12: 30.0}, dict.fromkeys((10, 11, 12, 302, 305, 308, 311), 30.0))
     batch = batch_of([few, *random_customers(300, 11, THEN, NOW)], THEN, NOW, (model, model))
     monkeypatch.setattr(type(model), "transactions", transactions)
     row = changes(batch, model, model).slice(0, 1).to_pylist()[0]

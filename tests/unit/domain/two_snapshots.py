@@ -6,8 +6,9 @@ Belongs here: plain Python over one customer at a time, written a second time. N
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field, replace
-from itertools import permutations, product
+from dataclasses import dataclass, replace
+from functools import cache
+from itertools import pairwise, permutations, product
 
 import numpy as np
 import pyarrow as pa
@@ -19,7 +20,7 @@ from cvm_pipeline.domain.lifetime_value.pooled_rate import POOLED_RATE
 from cvm_pipeline.domain.lifetime_value.protocol import Fit
 from cvm_pipeline.domain.lifetime_value.race.entrants import Naive, Probability, Timing
 from cvm_pipeline.domain.lifetime_value.race.gradient_boosting import Average, Boosted, Trees, train
-from cvm_pipeline.domain.lifetime_value.race.slices import BEHAVIOUR, Outcome, Rows
+from cvm_pipeline.domain.lifetime_value.race.slices import BEHAVIOUR, HISTORY, Outcome, Rows
 from cvm_pipeline.domain.lifetime_value.registry import transaction_model
 from cvm_pipeline.domain.lifetime_value.spend import Spend
 from cvm_pipeline.domain.lifetime_value.valuation import Valuation
@@ -38,7 +39,6 @@ class Customer:
     rates: tuple[float, float] = (0.4, 0.4)
     returned: tuple[float, float] = (0.0, 0.0)
     clv_before: float | None = None  # None: what the old model says of `then`
-    extra: Mapping[str, str] = field(default_factory=dict)
 
 
 def fit_of(**parameters: float) -> Fit:
@@ -58,6 +58,7 @@ def probability(scale: float = 1.0, settings: Settings | None = None, rate: floa
     return Valuation(settings or Settings(), spend(scale), margins, Probability(timing(scale)), 90.0, step)
 
 
+@cache
 def trained(seed: int) -> Trees:
     """Trees that have seen 700 made-up rows and follow recent purchases, money and silence."""
     chance = np.random.default_rng(seed)
@@ -121,7 +122,7 @@ def facts(days: Days, at: int, rate: float, returned: float) -> dict[str, float]
     """What a slice of that day says of who bought on these days."""
     known = sorted(days)
     values = [days[day] for day in known]
-    gaps = [after - before for before, after in zip(known, known[1:], strict=False)]
+    gaps = [after - before for before, after in pairwise(known)]
     revenue = round(sum(values) - returned, 4)
     return {
         "frequency": len(known) - 1.0, "recency": float(known[-1] - known[0]), "T": float(at - known[0]),
@@ -146,29 +147,46 @@ def batch_of(
     """As `warehouse/change_rows.py` hands them over; both clv as each side's own model gives them."""
     columns: dict[str, list] = {"customer_id": [], "clv_before": [], "clv": []}
     columns |= {f"{side}_{name}": [] for side in SIDES for name in COLUMNS}
-    columns |= {window_column(side, state, name): [] for side, state, name in product(SIDES, COUNTED, windows({}, 0, 1))}
+    columns |= {
+        window_column(side, state, name): [] for side, state, name in product(SIDES, COUNTED, windows({}, 0, 1))
+    }
     for number, one in enumerate(customers, first):
         columns["customer_id"].append(f"c{number}")
-        said = (one.clv_before, None)
-        for side, days, at, rate, back, name, model, told in zip(
-            SIDES, (one.then, one.now), (then, now), one.rates, one.returned, ("clv_before", "clv"), models, said,
-            strict=True,
-        ):  # fmt: skip
+        for side, days, at, rate, back in zip(
+            SIDES, (one.then, one.now), (then, now), one.rates, one.returned, strict=True
+        ):
             row = facts(days, at, rate, back) if days else dict.fromkeys(COLUMNS)
             for column in COLUMNS:
                 columns[f"{side}_{column}"].append(row[column])
-            if told is None and days:
-                told = worth(row | windows(days, at, model.step_days), row, row, model)
-            columns[name].append(told)
         for side, model in zip(SIDES, models, strict=True):
             for state, days, at in zip(COUNTED, (one.then, one.then, one.now), (then, now, now), strict=True):
                 for name, value in windows(days, at, model.step_days).items():
                     columns[window_column(side, state, name)].append(value)
+    columns["clv_before"] = [
+        value if one.clv_before is None else one.clv_before
+        for one, value in zip(
+            customers, _own([one.then for one in customers], customers, 0, then, models[0]), strict=True
+        )
+    ]
+    columns["clv"] = _own([one.now for one in customers], customers, 1, now, models[1])
     arrays = {"customer_id": pa.array(columns.pop("customer_id"), pa.string())}
     for name, column in columns.items():
         money = name in ("clv_before", "clv") or name.endswith(("_sales", "_total", "_value"))
         arrays[name] = _money(column) if money else pa.array(column, pa.float64())
     return pa.RecordBatch.from_pydict(arrays)
+
+
+def _own(
+    days: Sequence[Days], customers: Sequence[Customer], side: int, at: int, model: Valuation
+) -> list[float | None]:
+    """What the model says of each state as it is; None where there is no transaction."""
+    rows = [
+        facts(bought, at, one.rates[side], one.returned[side]) | windows(bought, at, model.step_days)
+        for bought, one in zip(days, customers, strict=True)
+        if bought
+    ]
+    values = iter(worths(rows, rows, rows, model))
+    return [next(values) if bought else None for bought in days]
 
 
 def _money(column: Sequence[float | None]) -> pa.Array:
@@ -178,21 +196,26 @@ def _money(column: Sequence[float | None]) -> pa.Array:
     return array
 
 
-def worth(state: Mapping[str, float], of_spend: Mapping, of_margin: Mapping, model: Valuation) -> float:
-    """The value of a state of behaviour with another's spend and another's margin."""
-    x, own = state["frequency"], of_spend["frequency"]
-    mean = of_spend["repeat_sales"] / own if own else None
-    known = x > 0 and mean is not None
-    each = model.each(*(np.array([float(v)]) for v in ((x, x * mean) if known and mean is not None else (0.0, 0.0))))
-    revenue, whole = state["revenue_total"], of_margin["revenue_total"]
-    own_rate = of_margin["margin_total"] / whole if whole > 0 else None
-    weighed = revenue > 0 and own_rate is not None
-    weight, margin = (revenue, revenue * own_rate) if weighed and own_rate is not None else (0.0, 0.0)
-    rate = model.rate(np.array([margin]), np.array([weight]))
-    seen = state | {"days_since_last": state["T"] - state["recency"]}
-    needed = {"frequency", "recency", "T", *model.champion.needs}
-    rows = Rows({name: np.array([float(seen[name])]) for name in needed})
-    return float(model.transactions(rows)[0] * each[0] * rate[0])
+def worths(
+    states: Sequence[Mapping[str, float]], of_spend: Sequence[Mapping], of_margin: Sequence[Mapping], model: Valuation
+) -> list[float]:
+    """The value of each state of behaviour with another's spend and another's margin."""
+    sums = []
+    for state, spender, earner in zip(states, of_spend, of_margin, strict=True):
+        x, own = state["frequency"], spender["frequency"]
+        known = x > 0 and own > 0
+        revenue, whole = state["revenue_total"], earner["revenue_total"]
+        weighed = revenue > 0 and whole > 0
+        sums.append(
+            (
+                x if known else 0.0, x * (spender["repeat_sales"] / own) if known else 0.0,
+                revenue * (earner["margin_total"] / whole) if weighed else 0.0, revenue if weighed else 0.0,
+            )
+        )  # fmt: skip
+    x, sales, margin, revenue = (np.array(column) for column in zip(*sums, strict=True)) if sums else (np.empty(0),) * 4
+    seen = [state | {"days_since_last": state["T"] - state["recency"]} for state in states]
+    rows = Rows({name: np.array([row[name] for row in seen]) for name in {*HISTORY, *model.champion.needs}})
+    return list(model.transactions(rows) * model.each(x, sales) * model.rate(margin, revenue))
 
 
 def agreeing(state: dict[str, float], step: int) -> dict[str, float]:
@@ -229,28 +252,33 @@ def behaviours(one: Customer, then: int, now: int, step: int) -> dict[str, dict[
     }  # fmt: skip
 
 
-def by_orderings(one: Customer, then: int, now: int, models: tuple[Valuation, Valuation]) -> dict[str, float]:
+def by_orderings(
+    customers: Sequence[Customer], then: int, now: int, models: tuple[Valuation, Valuation]
+) -> list[dict[str, float]]:
     """Shapley's value as he told it: what each player adds when it comes, over all 24 orders in which they may come."""
-    states = [behaviours(one, then, now, model.step_days) for model in models]
-    own = [facts(one.then, then, one.rates[0], one.returned[0]), facts(one.now, now, one.rates[1], one.returned[1])]
-    known: dict[tuple, float] = {}
+    states = [[behaviours(one, then, now, model.step_days) for one in customers] for model in models]
+    own = [
+        [facts(days, at, one.rates[side], one.returned[side]) for one, days in zip(customers, bought, strict=True)]
+        for side, at, bought in ((0, then, [one.then for one in customers]), (1, now, [one.now for one in customers]))
+    ]
+    values = {
+        (b, spend, margin, model): worths([each[b] for each in states[model]], own[spend], own[margin], models[model])
+        for b in ("before", "aged", "orders", "moved", "after")
+        for spend, margin, model in product((0, 1), repeat=3)
+    }
+    return [_of_one({key: column[n] for key, column in values.items()}) for n in range(len(customers))]
 
-    def value(b: str, spend: int, margin: int, model: int) -> float:
-        key = (b, spend, margin, model)
-        if key not in known:
-            known[key] = worth(states[model][b], own[spend], own[margin], models[model])
-        return known[key]
 
+def _of_one(values: Mapping[tuple[str, int, int, int], float]) -> dict[str, float]:
     parts = dict.fromkeys(SHARED, 0.0)
     for order in permutations(("behaviour", "spend", "margin", "model")):
         there = {"spend": 0, "margin": 0, "model": 0}
         b = "before"
         for player in order:
-            start = value(b, **there)
+            start = values[b, *there.values()]
             if player == "behaviour":
                 b = "after"
-                aged, end = value("aged", **there), value("after", **there)
-                orders, moved = value("orders", **there), value("moved", **there)
+                aged, orders, moved, end = (values[at, *there.values()] for at in ("aged", "orders", "moved", "after"))
                 parts["time"] += (aged - start) / 24
                 # Both orders of the two: the new orders first, and the new recency first.
                 for first, of_orders in ((orders, True), (moved, False)):
@@ -258,5 +286,5 @@ def by_orderings(one: Customer, then: int, now: int, models: tuple[Valuation, Va
                     parts["recency" if of_orders else "frequency"] += (end - first) / 48
             else:
                 there[player] = 1
-                parts[player] += (value(b, **there) - start) / 24
+                parts[player] += (values[b, *there.values()] - start) / 24
     return parts
