@@ -154,7 +154,7 @@ def test_slices_that_were_tampered_with_fail_their_test(build: Build):
 
 def test_python_reads_the_sample_in_order_and_scores_everybody_with_recent_behaviour(sampled: Path, history: History):
     with duckdb.connect(sampled) as con:
-        rows = marts.slice_rows(con)
+        rows = marts.slice_rows(con, SLICES)
         batches = list(marts.snapshot_batches(con, SECOND))
         assert marts.first_sale(con, SECOND) == min(
             row["ordered_date"] for row in history.orders if row["customer_id"] and is_sale(row)
@@ -214,9 +214,9 @@ def test_a_change_reaches_no_slice_before_it_and_an_undated_attribute_reaches_no
     history = History(orders=[order(name, name, day, 10) for name in names], customers=versions)
     told = ("city", "customer_type")
     with duckdb.connect(build(history, later, slice_dates=f"{day},{later}")) as con:
-        rows = marts.slice_rows(con, told)
+        rows = marts.slice_rows(con, (day, later), told)
         scored = [row for batch in marts.snapshot_batches(con, later, told) for row in batch.to_pylist()]
-        plain = marts.slice_rows(con)
+        plain = marts.slice_rows(con, (day, later))
     columns = ("slice_date", "customer_id", *told)
     assert list(zip(*(rows[name].to_pylist() for name in columns), strict=True)) == [
         (day, "current", None, None),

@@ -19,7 +19,7 @@ from cvm_pipeline.warehouse.marts import data_through
 from cvm_pipeline.warehouse.work import connect
 
 CANDIDATES = ("customer_value", "customer", "customer_pii", "segment_membership", "segment_summary", "segment_parameter",
-         "pareto_curve", "clv_model_card", "clv_backtest", "unmatched_return", "ingest_audit")  # fmt: skip
+         "pareto_curve", "clv_model_card", "clv_backtest", "unmatched_return", "ingest_audit", "value_change")  # fmt: skip
 
 
 class GateConfig(dg.Config):
