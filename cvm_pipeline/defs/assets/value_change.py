@@ -47,7 +47,8 @@ def value_change_asset(project: Project) -> dg.AssetsDefinition:
             plain_failures(workshop.project.engine.retries, context.retry_number),
             connect(workshop.project.home, workshop.engine) as con,
         ):
-            write_table(con, "value.value_change", _rows(con, workshop.project, as_of), SCHEMA)
+            rows = _rows(con, workshop.project, as_of)
+            write_table(con, "value.value_change", rows, SCHEMA)
             change_rows.drop_scratch(con)
             yield previewed(con, ["value", "value_change"], "value.value_change")
 
@@ -59,7 +60,7 @@ def _rows(con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.date) -> I
     earlier = memory_date(project, as_of)
     before, now = _model_before(project, as_of), _model_now(con, project)
     if earlier is None or before is None:
-        return
+        return iter(())
     if not change_rows.has_slice(con, earlier):
         raise WarehouseError(
             f"the facts do not hold the base of {earlier}, which was published since. Run the whole job"
@@ -67,8 +68,8 @@ def _rows(con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.date) -> I
     change_rows.write_clv_before(con, project.home, earlier)
     if windows := windows_needed(before, now):
         change_rows.write_windows(con, (earlier, as_of), (before.step_days, now.step_days))
-    for batch in change_rows.change_batches(con, earlier, as_of, words_needed(before, now), windows):
-        yield changes(batch, before, now)
+    batches = change_rows.change_batches(con, earlier, as_of, words_needed(before, now), windows)
+    return (changes(batch, before, now) for batch in batches)
 
 
 def _model_before(project: Project, as_of: dt.date) -> Valuation | None:

@@ -127,6 +127,8 @@ def test_the_first_snapshot_has_nothing_to_compare_with(candidate: duckdb.DuckDB
         "customers_against_earlier",
         "largest_model_drift",
         "clv_against_earlier",
+        "value_changes_that_differ",
+        "value_change_difference",
     ]
     assert not judge(facts, AS_OF, SUITE, PARAMETERS).failures()
 
