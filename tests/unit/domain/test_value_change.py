@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from decimal import Decimal
 
 import numpy as np
@@ -21,6 +21,9 @@ from two_snapshots import (
 )
 
 from cvm_pipeline.domain import value_change
+from cvm_pipeline.domain.lifetime_value.decimals import MONEY
+from cvm_pipeline.domain.lifetime_value.race.entrants import Timing
+from cvm_pipeline.domain.lifetime_value.race.slices import Rows
 from cvm_pipeline.domain.lifetime_value.value_model import Settings
 from cvm_pipeline.domain.value_change import PARTS, changes
 
@@ -186,3 +189,36 @@ def test_another_models_clv_is_refused() -> None:
     batch = batch_of(random_customers(5, 13, THEN, NOW), THEN, NOW, (model, probability(1.3)))
     with pytest.raises(ValueError, match="does not give the clv of"):
         changes(batch, model, replace(model, judged_days=60.0))
+
+
+@dataclass(frozen=True)
+class ByCity:
+    """A champion that is told where a customer lives, in the form of a model with covariates."""
+
+    timing: Timing
+    name: str = "by_city"
+    needs: tuple[str, ...] = ("city",)
+
+    def level(self, rows: Rows) -> np.ndarray:
+        return self.timing.p_alive(*rows.history) * np.where(rows.words["city"] == "Bath", 0.5, 1.0)
+
+
+def test_a_covariate_goes_with_what_was_bought_and_without_a_purchase_with_time() -> None:
+    plain, settings = probability(), Settings(covariates=("city",))
+    model = replace(plain, champion=ByCity(plain.champion.timing), settings=settings)
+    silent = {100: 30.0, 150: 30.0}
+    customers = [Customer(silent, silent), Customer(silent, silent | {310: 30.0})]
+    batch = batch_of(customers, THEN, NOW, (plain, plain))
+    digit = Decimal("0.0001")
+    half = pa.array([(value / 2).quantize(digit) for value in batch["clv_before"].to_pylist()], MONEY)
+    batch = batch.set_column(batch.schema.get_field_index("clv_before"), "clv_before", half)
+    for side, city in (("then", "Bath"), ("now", "Cork")):
+        batch = batch.append_column(f"{side}_city", pa.array([city] * 2))
+    quiet, bought = changes(batch, model, model).to_pylist()
+    # Half of a rounded value may miss the rounded half by a digit.
+    assert moved(quiet) - {"correction"} == {"time"} and abs(quiet["correction"]) <= digit
+    (elsewhere,) = changes(batch_of(customers[1:], THEN, NOW, (plain, plain)), plain, plain).to_pylist()
+    # Half the level then: half of what time took; what the new order brought holds the move to the other city.
+    assert bought["time"] == pytest.approx(elsewhere["time"] / 2, abs=digit)
+    assert bought["frequency"] > elsewhere["frequency"]
+    assert sum(bought[name] for name in PARTS) == bought["change"]
