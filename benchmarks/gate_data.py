@@ -100,13 +100,17 @@ insert into warehouse.cvm.pareto_curve select d, n, sqrt(n / 100.0), 'p'
 insert into warehouse.cvm.segment_parameter select d, s, 'cut ' || n, n, 'p' from range(5) r(n),
   (values ('tier'), ('stage'), ('rfm')) t(s), (values (date '2024-05-31'), (date '2024-06-30')) u(d);
 insert into warehouse.cvm.clv_model_card by name select d as as_of_date, 'p' as publication_id, t.* from (values
-  ('mbg_nbd', 'all', 'is_champion', 1.0), ('mbg_nbd', 'all', 'converged', 1), ('mbg_nbd', 'all', 'gives_p_alive', 1))
+  ('mbg_nbd', 'all', 'is_champion', 1.0), ('mbg_nbd', 'all', 'converged', 1), ('mbg_nbd', 'all', 'gives_p_alive', 1),
+  ('mbg_nbd', 'all', 'value_change_split', 1))
   t(model, cut_date, metric, value), (values (date '2024-05-31'), (date '2024-06-30')) u(d);
 insert into warehouse.cvm.clv_backtest by name select as_of_date, '2023-12-31' as cut_date, 182 as horizon_days, model,
   customer_id, p_alive as predicted, frequency as actual, .5 as naive, 0 as low, 3 as high, clv as value_predicted,
   clv as value_actual, clv as value_naive, 0 as value_low, clv_high as value_high, publication_id
   from warehouse.cvm.customer_value_history, (values ('mbg_nbd'), ('bg_nbd'), ('pareto_nbd')) m(model)
   where value_rank % 20 = 0 and transactions > 0;
+insert into warehouse.cvm.value_change by name select as_of_date, customer_id, clv as clv_before, clv, 0 as change,
+  1 as frequency, 0 as recency, -1 as time, 0 as spend, 0 as margin, 0 as model, 0 as correction, 0 as entry, 0 as identity,
+  publication_id from warehouse.cvm.customer_value_history where clv is not null;
 insert into warehouse.cvm.unmatched_return select customer_id, 0, customer_id, $as_of::date - 10, 1, 'p'
   from work.marts.person where back = 1;
 insert into warehouse.cvm.ingest_audit select 'orders', sha256(n::varchar), 'orders', 'orders.csv', 10, 10, 0, 0, 0, 0,

@@ -20,7 +20,7 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from cvm_pipeline.domain.lifetime_value import value_model
+from cvm_pipeline.domain.lifetime_value import value_model, value_score
 
 _MODEL = "mbg_nbd"
 _SETTINGS = value_model.Settings(models=(_MODEL,))
@@ -73,8 +73,8 @@ def run(folder: Path, target: Path, as_of: str) -> dict[str, object]:
     clock.append(time.perf_counter())
 
     reader = con.cursor().sql("select * from history").to_arrow_reader(100_000)
-    batches = (value_model.score(batch, model) for batch in reader)
-    con.register("batches", pa.RecordBatchReader.from_batches(value_model.SCORE_SCHEMA, batches))
+    batches = (value_score.score(batch, model) for batch in reader)
+    con.register("batches", pa.RecordBatchReader.from_batches(value_score.SCORE_SCHEMA, batches))
     con.execute("create table scored as select * from batches")
     customers, value = con.execute("select count(*), sum(clv) from scored").fetchall()[0]
     con.close()

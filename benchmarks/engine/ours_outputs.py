@@ -1,4 +1,4 @@
-"""Our side, every output of the engine: what `value_model` gives when a base is fitted and all of it is scored.
+"""Our side, every output of the engine: what `value_model` fits to a base, and all of it scored.
 
 Belongs here: memory, and how it grows. Not here: the works that peers do too (ours.py); the race on earlier cuts, whose
 base is bounded by `clv.backtest_customers`, and with it a champion that is no probability model.
@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from benchmarks.engine.child import Answer, Given, Program, Work, memory_mib, run
 from benchmarks.engine.ours import connect, customers
-from cvm_pipeline.domain.lifetime_value import value_model
+from cvm_pipeline.domain.lifetime_value import value_model, value_score
 from cvm_pipeline.domain.lifetime_value.decimals import to_floats
 from cvm_pipeline.warehouse import marts
 from cvm_pipeline.warehouse.work import read_batches
@@ -77,9 +77,9 @@ def _scored(con: duckdb.DuckDBPyConnection, given: Given, model: value_model.Val
     target = given.folder / "scores.parquet"
     rows, value = 0, 0.0
     try:
-        with pq.ParquetWriter(target, value_model.SCORE_SCHEMA) as file:
+        with pq.ParquetWriter(target, value_score.SCORE_SCHEMA) as file:
             for batch in read_batches(con, "select * from marts.fct_customer_snapshot"):
-                scored = value_model.score(batch, model)
+                scored = value_score.score(batch, model)
                 file.write_batch(scored)
                 rows += scored.num_rows
                 value += float(to_floats(scored.column("clv")).sum())

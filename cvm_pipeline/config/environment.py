@@ -6,7 +6,7 @@ Belongs here: which configuration is meant, which variables a step needs. Not he
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import date
@@ -78,12 +78,16 @@ def config_variables(project: Project) -> dict[str, str]:
 
 
 def dbt_variables(
-    project: Project, as_of: date, plan: Plan | None = None, default_gap: float | None = None
+    project: Project,
+    as_of: date,
+    plan: Plan | None = None,
+    default_gap: float | None = None,
+    extra_slice_dates: Collection[date] = (),
 ) -> dict[str, str]:
     """The variables that dbt and its models read by `env_var`, for one snapshot.
 
-    `plan` names the slices of the base; without one there are none. `default_gap` (days) stands in for
-    `lifecycle.default_gap`.
+    `plan` names the slices of the base; without one there are none. `extra_slice_dates`: more of them, at which everybody is
+    looked at and not the sample alone. `default_gap` (days) stands in for `lifecycle.default_gap`.
     """
     gap = project.lifecycle.default_gap if default_gap is None else default_gap
     return {
@@ -95,6 +99,7 @@ def dbt_variables(
         "CVM_COVARIATES": ",".join(project.clv.covariates),
         "CVM_SLICE_CUSTOMERS": str(project.clv.backtest_customers),
         "CVM_SLICE_DATES": ",".join(day.isoformat() for day in plan.slice_dates) if plan else "",
+        "CVM_WHOLE_SLICE_DATES": ",".join(day.isoformat() for day in sorted(extra_slice_dates)),
         **({"CVM_SLICE_WINDOW_DAYS": str(plan.step_days)} if plan else {}),
         "DBT_TARGET_PATH": str(project.home.dbt_target),
         "DBT_LOG_PATH": str(project.home.dbt_logs),

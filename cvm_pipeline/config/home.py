@@ -66,6 +66,11 @@ class Home:
         return self.warehouse / "data_dictionary.html"
 
     @property
+    def models(self) -> Path:
+        """Fitted models by the SHA-256 of their bytes: what each snapshot was valued with."""
+        return self.root / "models"
+
+    @property
     def gate(self) -> Path:
         """One audit record per candidate, passed or not."""
         return self.root / "gate"

@@ -7,8 +7,9 @@ section 1). Snapshot dates reach the models by the environment: changed `--vars`
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import ExitStack
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -33,8 +34,8 @@ def prepare_manifest(project: Project) -> Path:
     return path
 
 
-def build(project: Project, plan: Plan, arguments: Sequence[str]) -> Any:
-    """Run `dbt build` for one snapshot and its slices, and return dbt's own result.
+def build(project: Project, plan: Plan, arguments: Sequence[str], extra_slice_dates: Collection[date] = ()) -> Any:
+    """Run `dbt build` for one snapshot, the slices of its plan and those that hold everybody, and return dbt's own result.
 
     Unit tests and slow tests are the test suite's, not a run's.
     """
@@ -43,7 +44,8 @@ def build(project: Project, plan: Plan, arguments: Sequence[str]) -> Any:
 
     manifest = _manifest(project)
     try:
-        with _environment(dbt_variables(project, plan.as_of, plan), project):
+        told = dbt_variables(project, plan.as_of, plan, extra_slice_dates=extra_slice_dates)
+        with _environment(told, project):
             return dbtRunner(manifest=manifest).invoke(
                 ["build", "--quiet", "--exclude", "resource_type:unit_test", "tag:slow", *_where(), *arguments]
             )

@@ -17,7 +17,7 @@ from cvm_pipeline.config.project import Project
 from cvm_pipeline.config.source import digest
 from cvm_pipeline.defs.gate import memory_date
 from cvm_pipeline.domain import customer_value, lifecycle, loyalty, rfm, segments, tiers
-from cvm_pipeline.domain.contracts import CLV_BACKTEST, CLV_MODEL_CARD, SEGMENT_MEMBERSHIP, Table
+from cvm_pipeline.domain.contracts import CLV_BACKTEST, CLV_MODEL_CARD, SEGMENT_MEMBERSHIP, VALUE_CHANGE, Table
 from cvm_pipeline.domain.momentum import Prior
 from cvm_pipeline.warehouse import marts
 from cvm_pipeline.warehouse.records import write_records
@@ -74,7 +74,10 @@ def write_candidates(
         ("clv_model_card", _dated(read_table(con, "select * from value.clv_model_card"), as_of, CLV_MODEL_CARD)),
     ):
         write_table(con, f"candidate.{name}", table.to_batches(), table.schema)
-    write_table(con, "candidate.clv_backtest", _backtest(con, as_of), customer_value.arrow_schema(CLV_BACKTEST))
+    for contract in (CLV_BACKTEST, VALUE_CHANGE):
+        # Its own rows but for the date: too many to be held at once.
+        batches = _dated_batches(con, as_of, contract)
+        write_table(con, f"candidate.{contract.name}", batches, customer_value.arrow_schema(contract))
     write_records(con, as_of)
     write_state_history(con, project.home, as_of, memory_date(project, as_of), project.is_on_grid)
 
@@ -109,9 +112,9 @@ def _dated(rows: pa.Table, as_of: dt.date, contract: Table) -> pa.Table:
     return dated.select(schema.names).cast(schema)
 
 
-def _backtest(con: duckdb.DuckDBPyConnection, as_of: dt.date) -> Iterator[pa.RecordBatch]:
-    for batch in read_batches(con, "select * from value.clv_backtest"):
-        yield from _dated(pa.Table.from_batches([batch]), as_of, CLV_BACKTEST).to_batches()
+def _dated_batches(con: duckdb.DuckDBPyConnection, as_of: dt.date, contract: Table) -> Iterator[pa.RecordBatch]:
+    for batch in read_batches(con, f"select * from value.{contract.name}"):
+        yield from _dated(pa.Table.from_batches([batch]), as_of, contract).to_batches()
 
 
 def _prior(con: duckdb.DuckDBPyConnection) -> Prior | None:

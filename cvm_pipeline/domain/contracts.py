@@ -258,7 +258,7 @@ CLV_MODEL_CARD = Table(
         _AS_OF,
         _c("model", "varchar", "The model's module name"),
         _c("cut_date", "varchar", "Date the history was cut at; all = fitted on all that was known, and backtest_ metrics pooled over the cuts"),
-        _c("metric", "varchar", "param_<letter>, se_, low_, high_ (95 %); backtest_<measure> on held-out windows; is_champion, gives_p_alive, fallback (1: a pooled stand-in); coverage_, pit_share, interval_ (do intervals hold); gate_, drift_; note explains"),
+        _c("metric", "varchar", "param_<letter>, se_, low_, high_ (95 %); backtest_<measure> on held-out windows; is_champion, gives_p_alive, fallback (1: a pooled stand-in); coverage_, pit_share, interval_ (do intervals hold); gate_, drift_; fitted_model (the kept model's digest in note); value_change_split; note explains"),
         _c("value", "double", "The metric's value; null where it can't be had, with the reason in note", nullable=True),
         _c("note", "varchar", "What a reader should know about it", nullable=True),
         _PUBLICATION,
@@ -395,11 +395,34 @@ CUSTOMER_STATE_HISTORY = Table(
     ),
     may_be_empty=True,
 )  # fmt: skip
+VALUE_CHANGE = Table(
+    "value_change",
+    "One row per snapshot and customer with value then or now: the change of clv since the snapshot before on the grid, and why.",
+    ("as_of_date", "customer_id"), "snapshot",
+    (
+        _AS_OF,
+        _c("customer_id", "varchar", "The customer's stable id", since="1.2"),
+        _money("clv_before", "clv published of the snapshot before on the grid; 0 where there was none", since="1.2"),
+        _money("clv", "clv of this snapshot; 0 where there is none", since="1.2"),
+        _money("change", "clv - clv_before: the sum of the parts that follow, exactly", since="1.2"),
+        _money("frequency", "By what was bought since", since="1.2"),
+        _money("recency", "By when it was bought", since="1.2"),
+        _money("time", "By time that passed without a purchase", since="1.2"),
+        _money("spend", "By the mean value of the own purchases", since="1.2"),
+        _money("margin", "By the own margin rate", since="1.2"),
+        _money("model", "By another model: parameters, champion, configuration", since="1.2"),
+        _money("correction", "By what is known now of the earlier date and was not then", since="1.2"),
+        _money("entry", "First value", since="1.2"),
+        _money("identity", "By records that were found to be one person's", since="1.2"),
+        _PUBLICATION,
+    ),
+    may_be_empty=True,
+)  # fmt: skip
 
 TABLES: tuple[Table, ...] = (
     CUSTOMER_VALUE, CUSTOMER_VALUE_HISTORY, CUSTOMER, CUSTOMER_PII, SEGMENT_MEMBERSHIP, SEGMENT_SUMMARY, SEGMENT_PARAMETER,
     PARETO_CURVE, CLV_MODEL_CARD, CLV_BACKTEST, UNMATCHED_RETURN, INGEST_AUDIT, DATA_QUALITY_RESULT, DATA_DICTIONARY, PUBLICATION,
-    CURRENT_PUBLICATION, CUSTOMER_STATE_HISTORY,
+    CURRENT_PUBLICATION, CUSTOMER_STATE_HISTORY, VALUE_CHANGE,
 )  # fmt: skip
 
 

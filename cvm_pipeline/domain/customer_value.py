@@ -88,7 +88,7 @@ def assemble(
 ) -> pa.RecordBatch:
     """A batch of `customer_value` in `SCHEMA` from one of `fct_customer_snapshot` and its value scores, row by row.
 
-    `scores`: customer_id, value_rank (int64) and what `lifetime_value.value_model.score` gives; where built,
+    `scores`: customer_id, value_rank (int64) and what `lifetime_value.value_score.score` gives; where built,
     clv_low, clv_high, interval_basis. Raises ValueError where the rows of the two are not the same customers.
     """
     ids = snapshot["customer_id"].cast(pa.string())

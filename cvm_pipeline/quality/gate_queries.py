@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cvm_pipeline.domain.contracts import TABLES, Column, Table
+from cvm_pipeline.domain.contracts import MONEY, TABLES, Column, Table
+from cvm_pipeline.domain.value_change import PARTS
 from cvm_pipeline.quality.fact_query import FactQuery, difference, none_of, ratio
 
 # Common table expressions that every query starts with. {candidate}, {pii}, {marts} and {earlier} are qualified names.
@@ -30,6 +31,7 @@ taken_back as (select * from {marts}.fct_return_allocations where customer_id is
 unmatched as (select * from {marts}.fct_unmatched_returns where returned_date <= $as_of_date),
 earlier as (select * from {earlier} where as_of_date = (select max(as_of_date) from {earlier} where as_of_date < $as_of_date)),
 memory as (select * from {earlier} where as_of_date = $memory_date),
+change as (select * from {candidate}.value_change where as_of_date = $as_of_date),
 pace as (select sum(transactions) as transactions, sum(transactions_12m) as transactions_12m, sum(net_sales) as net_sales,
   sum(net_sales_12m) as net_sales_12m, greatest(date_diff('day', min(first_order_date), $as_of_date::date) + 1, 1) / 365.25 as years
   from facts where flag is null),
@@ -329,7 +331,35 @@ MODEL = (
     ),
 )  # fmt: skip
 
-FACTS: tuple[FactQuery, ...] = (*CUSTOMERS, *MONEY_FACTS, *SEGMENTS, *HISTORY, *MODEL)
+# Without the model of the snapshot before nothing can be divided, and the card says so.
+_IS_SPLIT = """(select memory_date is not null from day)
+  and exists (from card where metric = 'value_change_split' and value = 1)"""
+
+CHANGE = (
+    none_of(
+        "value_changes_that_do_not_add_up", "Customers whose change of value is not clv less clv_before, or not the sum of its parts",
+        f"""select customer_id, clv_before, clv, change, {", ".join(PARTS)} from change
+        where change <> clv - clv_before or change <> {" + ".join(PARTS)}""",
+    ),
+    none_of(
+        "value_changes_that_differ", "Customers whose clv, now or then, is not the one in value_change, missing ones included",
+        """select customer_id, p.clv_before as published_then, c.clv_before, p.clv as published_now, c.clv
+        from (select customer_id, m.clv as clv_before, h.clv from history h full join memory m using (customer_id)
+          where coalesce(m.clv, h.clv) is not null) p
+        full join change c using (customer_id)
+        where c.clv_before is distinct from coalesce(p.clv_before, 0) or c.clv is distinct from coalesce(p.clv, 0)""",
+        nullable_unless=_IS_SPLIT,
+    ),
+    FactQuery(
+        "value_change_difference", "Sum of the parts of all changes less the change of the base's clv since the snapshot before",
+        f"""select case when {_IS_SPLIT} then (parts - moved)::{MONEY} end, parts::varchar, moved::varchar
+        from (select (select coalesce(sum({" + ".join(PARTS)}), 0) from change) as parts,
+          (select coalesce(sum(clv), 0) from history) - (select coalesce(sum(clv), 0) from memory) as moved)""",
+        type=MONEY, low=0, high=0, nullable=True,
+    ),
+)  # fmt: skip
+
+FACTS: tuple[FactQuery, ...] = (*CUSTOMERS, *MONEY_FACTS, *SEGMENTS, *HISTORY, *MODEL, *CHANGE)
 
 GATE_FACT = Table(
     "gate_fact", "One row: the facts of one candidate, a column each.", ("as_of_date",), "snapshot",

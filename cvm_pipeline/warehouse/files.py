@@ -37,11 +37,16 @@ def sync(path: Path) -> None:
 
 def write_atomically(path: Path, content: str, mode: int = 0o666) -> None:
     """Write a small text file so that a reader sees the old or the new content, never a part, nor a wider mode."""
+    write_bytes_atomically(path, content.encode(), mode)
+
+
+def write_bytes_atomically(path: Path, content: bytes, mode: int = 0o666) -> None:
+    """The same for any small file."""
     spare = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
         step(f"write {path.name}")
         descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+        with os.fdopen(descriptor, "wb") as file:
             file.write(content)
         sync(spare)
         step(f"replace {path.name}")

@@ -85,8 +85,8 @@ def base_facts(con: duckdb.DuckDBPyConnection, as_of: date) -> BaseFacts:
     return BaseFacts(transactions, net_sales, revenue, covered, MarginSums(*(float(f"{v:.12g}") for v in moments)))
 
 
-def slice_rows(con: duckdb.DuckDBPyConnection, covariates: Sequence[str] = ()) -> pa.Table:
-    """The sample at every slice of this run, flagged customers too, by slice_date and customer_id.
+def slice_rows(con: duckdb.DuckDBPyConnection, dates: Sequence[date], covariates: Sequence[str] = ()) -> pa.Table:
+    """The sample at the slices of these dates (a run may hold more), flagged customers too, by slice_date and customer_id.
 
     slice_date, customer_id, is_flagged, the history and behaviour that models live on (slices.COLUMNS), and the
     `covariates` (columns of fct_slice_attributes) as known then: null where no dated record was.
@@ -97,7 +97,8 @@ def slice_rows(con: duckdb.DuckDBPyConnection, covariates: Sequence[str] = ()) -
         con,
         f"""select s.slice_date, s.customer_id, s.flag is not null as is_flagged{columns}{told}
             from marts.fct_customer_slices s {known}
-            where s.is_sampled order by s.slice_date, s.customer_id""",
+            where s.is_sampled and list_contains(?, s.slice_date) order by s.slice_date, s.customer_id""",
+        [list(dates)],
     )
 
 

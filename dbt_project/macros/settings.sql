@@ -33,6 +33,16 @@
     {{ return(env_var("CVM_SLICE_DATES", "").split(",") | map("trim") | select | list) }}
 {%- endmacro %}
 
+{# Those of them at which everybody is looked at and not the sample alone, ISO dates in a list. #}
+{% macro whole_slice_dates() -%}
+    {{ return(env_var("CVM_WHOLE_SLICE_DATES", "").split(",") | map("trim") | select | list) }}
+{%- endmacro %}
+
+{# Whether there is any of these, a literal. #}
+{% macro has_whole_slices() -%}
+    {{ "true" if whole_slice_dates() else "false" }}
+{%- endmacro %}
+
 {# The unit in which recent behaviour is counted in slices, days. #}
 {% macro slice_window_days() -%}
     cast('{{ env_var("CVM_SLICE_WINDOW_DAYS", "30") }}' as bigint)

@@ -57,11 +57,16 @@ PUBLISHED = {
     ),
     "current_publication": ("publication_id", "as_of_date published_at"),
     "customer_state_history": ("customer_id scheme valid_from", "valid_to state previous reason cause rule_version"),
+    "value_change": (
+        "as_of_date customer_id",
+        "clv_before clv change frequency recency time spend margin model correction entry identity",
+    ),
 }
 MONEY_COLUMNS = """
     monetary_value revenue_total revenue_12m margin_total margin_12m expected_spend clv_12m clv_36m clv clv_low clv_high
     existing_value potential_value influence_value influence_passed total_value at_risk_value amount
     value_predicted value_actual value_naive value_low value_high
+    clv_before change frequency recency time spend margin model correction entry identity
 """
 TYPES = {"varchar", "date", "timestamp", "bigint", "integer", "double", "boolean", MONEY}
 

@@ -26,9 +26,11 @@ from facts_restated import (
 )
 
 from cvm_pipeline.config.settings import COVARIATES
-from cvm_pipeline.warehouse import marts
+from cvm_pipeline.domain.behaviour_states import COLUMNS, window_column
+from cvm_pipeline.warehouse import change_rows, marts
 
 SLICES = (dt.date(2021, 7, 31), FIRST, dt.date(2023, 3, 31), SECOND)
+BETWEEN = dt.date(2023, 5, 16)
 WINDOW = 45
 SHARED = ("flag", "transactions", "frequency", "recency", "T", "days_since_last", "net_sales", "repeat_sales",
           "margin_total", "revenue_total", "cost_covered_revenue")  # fmt: skip
@@ -58,6 +60,12 @@ def work(build: Build, history: History) -> Path:
 def sampled(build: Build, history: History) -> Path:
     """The later snapshot with a sample of about 100 of its buyers, in a file of its own."""
     return build(replace(history), SECOND, slice_customers="100")
+
+
+@pytest.fixture(scope="module")
+def whole(build: Build, history: History) -> Path:
+    """The same sample, in a run that looks at everybody at two days more: one of them a slice of the plan too."""
+    return build(replace(history), SECOND, slice_customers="100", whole_slice_dates=f"{FIRST},{BETWEEN}")
 
 
 def slice_of(path: Path, day: dt.date) -> Rows:
@@ -154,7 +162,7 @@ def test_slices_that_were_tampered_with_fail_their_test(build: Build):
 
 def test_python_reads_the_sample_in_order_and_scores_everybody_with_recent_behaviour(sampled: Path, history: History):
     with duckdb.connect(sampled) as con:
-        rows = marts.slice_rows(con)
+        rows = marts.slice_rows(con, SLICES)
         batches = list(marts.snapshot_batches(con, SECOND))
         assert marts.first_sale(con, SECOND) == min(
             row["ordered_date"] for row in history.orders if row["customer_id"] and is_sale(row)
@@ -214,9 +222,9 @@ def test_a_change_reaches_no_slice_before_it_and_an_undated_attribute_reaches_no
     history = History(orders=[order(name, name, day, 10) for name in names], customers=versions)
     told = ("city", "customer_type")
     with duckdb.connect(build(history, later, slice_dates=f"{day},{later}")) as con:
-        rows = marts.slice_rows(con, told)
+        rows = marts.slice_rows(con, (day, later), told)
         scored = [row for batch in marts.snapshot_batches(con, later, told) for row in batch.to_pylist()]
-        plain = marts.slice_rows(con)
+        plain = marts.slice_rows(con, (day, later))
     columns = ("slice_date", "customer_id", *told)
     assert list(zip(*(rows[name].to_pylist() for name in columns), strict=True)) == [
         (day, "current", None, None),
@@ -232,3 +240,63 @@ def test_a_change_reaches_no_slice_before_it_and_an_undated_attribute_reaches_no
         "unknown": (None, None),
     }
     assert plain.equals(rows.drop_columns(list(told)))
+
+
+def test_a_slice_that_is_asked_for_whole_holds_everybody_and_the_others_their_sample(whole: Path, history: History):
+    for day in (FIRST, BETWEEN):
+        found, everybody = slice_of(whole, day), restated_slice(history, day)
+        assert {name: row | {"is_sampled": True} for name, row in found.items()} == everybody
+        assert 0 < sum(not row["is_sampled"] for row in found.values()) < len(found)
+    assert all(row["is_sampled"] for row in slice_of(whole, SLICES[0]).values())
+    known = known_types(history, BETWEEN)
+    told = read(whole, f"select * from marts.fct_slice_attributes where slice_date = date '{BETWEEN}'")
+    assert {row["customer_id"]: row["customer_type"] for row in told} == known
+    with duckdb.connect(whole) as con:
+        rows = marts.slice_rows(con, SLICES)
+    # The race sees the sample at its own dates, whatever else the run has looked at.
+    assert set(rows["slice_date"].to_pylist()) == set(SLICES)
+    at_first = rows["customer_id"].to_pylist()[: rows["slice_date"].to_pylist().count(SLICES[0])]
+    assert set(at_first) == slice_of(whole, SLICES[0]).keys()
+
+
+def test_both_sides_of_a_change_stand_beside_each_other_with_what_was_bought_lately_in_both_models_steps(
+    whole: Path, history: History
+):
+    steps, gone, new = (150, 120), "gone since", "without value then"
+    then, now = restated_slice(history, FIRST), restated_slice(history, SECOND)
+    kept = sorted(then)
+    with duckdb.connect(whole) as con:
+        con.execute("create schema if not exists value")
+        con.execute("create or replace table value.clv_before (customer_id varchar, clv decimal(18, 4))")
+        con.execute("create or replace table value.customer_scores (customer_id varchar, clv decimal(18, 4))")
+        con.executemany("insert into value.clv_before values (?, 1)", [[name] for name in [*kept[1:], gone]])
+        con.executemany("insert into value.customer_scores values (?, 2)", [[name] for name in sorted(now)])
+        con.execute("insert into value.customer_scores values (?, null)", [new])
+        change_rows.write_windows(con, (FIRST, SECOND), steps)
+        assert change_rows.has_slice(con, FIRST) and not change_rows.has_slice(con, START)
+        batches = change_rows.change_batches(con, FIRST, SECOND, ("customer_type",), windows=True)
+        found = {row["customer_id"]: row for batch in batches for row in batch.to_pylist()}
+        change_rows.drop_scratch(con)
+    assert found.keys() == {*kept[1:], *now, gone}
+    assert (found[gone]["clv_before"], found[gone]["clv"], found[gone]["now_T"]) == (1, None, None)
+    types = {"then": known_types(history, FIRST), "now": known_types(history, SECOND)}
+    bought = {"then": transactions(history, FIRST), "now": transactions(history, SECOND)}
+    counted = 0
+    for name, row in found.items():
+        for side, facts in (("then", then), ("now", now)):
+            fact = facts.get(name, dict.fromkeys(COLUMNS))
+            assert {column: row[f"{side}_{column}"] for column in COLUMNS} == {
+                column: fact[column] for column in COLUMNS
+            }
+            assert row[f"{side}_customer_type"] == types[side].get(name)
+        for model, step in zip(("then", "now"), steps, strict=True):
+            for state, known, to in (("before", "then", FIRST), ("aged", "then", SECOND), ("after", "now", SECOND)):
+                for k in (1, 2, 4, 6):
+                    days = bought[known].get(name, {})
+                    recent = [net for on, net in days.items() if on > to - dt.timedelta(days=k * step)]
+                    count, sales = (
+                        row[window_column(model, state, f"{what}_{k}w")] for what in ("transactions", "net_sales")
+                    )
+                    assert ((count or 0), (sales or 0)) == (len(recent), sum(recent))
+                    counted += state == "aged" and count > 0 if count else 0
+    assert counted > 20

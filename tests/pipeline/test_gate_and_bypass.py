@@ -21,10 +21,10 @@ PUBLICATION_ALONE = 'group:"published"'
 @pytest.fixture(scope="module")
 def poisoned(shop, tmp_path_factory):
     """The shop after a whole run in which scoring gave a negative probability, with Dagster's record of it."""
-    from cvm_pipeline.domain.lifetime_value import value_model
+    from cvm_pipeline.domain.lifetime_value import value_score
 
     place = shop.copy(tmp_path_factory.mktemp("poisoned") / "shop")
-    before, honest = place.fingerprint(), value_model.score
+    before, honest = place.fingerprint(), value_score.score
 
     def score(batch: pa.RecordBatch, model: object) -> pa.RecordBatch:
         rows = honest(batch, model)
@@ -33,7 +33,7 @@ def poisoned(shop, tmp_path_factory):
         return rows.set_column(at, rows.schema.field(at), lowered)
 
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(value_model, "score", score)
+        patched.setattr(value_score, "score", score)
         outcome = place.run(JUNE, recorded=True)
     return place, before, outcome
 

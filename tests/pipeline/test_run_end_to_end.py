@@ -29,12 +29,13 @@ value_matrix, needs, behaviour_cluster, is_excluded, exclusion_reason, clv_model
 PROMISED = {
     "customer_value", "customer_value_history", "customer", "customer_pii", "segment_membership", "segment_summary",
     "segment_parameter", "pareto_curve", "clv_model_card", "clv_backtest", "unmatched_return", "data_dictionary", "data_quality_result",
-    "ingest_audit", "publication", "current_publication", "customer_state_history",
+    "ingest_audit", "publication", "current_publication", "customer_state_history", "value_change",
 }  # fmt: skip
 METRIC = re.compile(
     r"param_\w+|se_\w+|low_\w+|high_\w+|log_likelihood|customers|time_unit_days|converged|gradient_norm|is_champion|gives_p_alive"
     r"|fallback|backtest_\w+|coverage_customer|coverage_total|pit_share|pit_share_third_[123]|interval_\w+|gate_\w+|total_\w+"
     r"|independence_\w+|training_rows|target_days|p_alive_rival_running|residual_transactions_infinite|sales_infinite|drift_\w+"
+    r"|fitted_model|value_change_split"
 )
 
 

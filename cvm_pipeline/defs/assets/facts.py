@@ -12,6 +12,7 @@ from cvm_pipeline.config.exit_codes import FAILED
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.assets.previews import previewed
 from cvm_pipeline.defs.dbt_runner import build, prepare_manifest
+from cvm_pipeline.defs.gate import memory_date
 from cvm_pipeline.defs.partitions import snapshots_of
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
 from cvm_pipeline.domain.lifetime_value.race.cuts import plan
@@ -63,7 +64,7 @@ def fact_assets(project: Project) -> dg.AssetsDefinition:
         with plain_failures(workshop.project.engine.retries, context.retry_number):
             with connect(workshop.project.home, workshop.engine) as con:
                 dates = plan(marts.first_sale(con, as_of), as_of, workshop.project.clv.horizon_days)
-            done = build(workshop.project, dates, selection)
+            done = build(workshop.project, dates, selection, extra_slice_dates(workshop.project, as_of))
         unnamed = []
         with connect(workshop.project.home, workshop.engine) as con:
             for result in done.result.results if done.result else ():
@@ -86,6 +87,12 @@ def fact_assets(project: Project) -> dg.AssetsDefinition:
             )
 
     return facts
+
+
+def extra_slice_dates(project: Project, as_of: dt.date) -> set[dt.date]:
+    """Days beside the plan's at whose end everybody is looked at: the snapshot that values are compared with."""
+    earlier = memory_date(project, as_of)
+    return {earlier} if earlier else set()
 
 
 def _materialised(con: duckdb.DuckDBPyConnection, key: dg.AssetKey, result: Any) -> dg.MaterializeResult:

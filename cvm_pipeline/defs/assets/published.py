@@ -16,11 +16,13 @@ from cvm_pipeline.domain.contracts import TABLES, Table
 from cvm_pipeline.quality.tables import GATED
 from cvm_pipeline.warehouse.attempts import Attempt, record_attempt
 from cvm_pipeline.warehouse.ddl import qualified
-from cvm_pipeline.warehouse.errors import PublicationRefused
+from cvm_pipeline.warehouse.errors import PublicationRefused, WarehouseError
+from cvm_pipeline.warehouse.fitted_models import prune
 from cvm_pipeline.warehouse.gate_record import newest_judged, read_record
 from cvm_pipeline.warehouse.publication import publish
 from cvm_pipeline.warehouse.targets.choose import target_of
 from cvm_pipeline.warehouse.versions import open_standing, read_manifest
+from cvm_pipeline.warehouse.work import connect
 
 # A snapshot is late when the next one is overdue by a few days.
 _LATE_AFTER = {"daily": 2, "weekly": 9, "monthly": 35, "quarterly": 97}
@@ -72,6 +74,7 @@ def published_assets(project: Project) -> dg.AssetsDefinition:
                 Attempt(context.run_id, done.as_of_date, started, workshop.now(), "published", done.publication_id),
             )
             forget_old_runs(context.instance, workshop.now())
+            _forget_old_models(context, workshop)
         if done.leftovers:
             context.log.warning(done.leftovers)
         with open_standing(home) as con:
@@ -84,6 +87,15 @@ def published_assets(project: Project) -> dg.AssetsDefinition:
                     yield dg.MaterializeResult(asset_key=key_of(table), metadata=told)
 
     return publish_all
+
+
+def _forget_old_models(context: dg.AssetExecutionContext, workshop: Workshop) -> None:
+    try:
+        with connect(workshop.project.home, workshop.engine) as con:
+            prune(workshop.project.home, con)
+    except WarehouseError as error:
+        # Readers see the publication by now: what can't be cleared away must not call it failed.
+        context.log.warning(f"published, but fitted models that no card names could not be removed: {error}")
 
 
 def _candidate_of(home: Home, day: str) -> str:

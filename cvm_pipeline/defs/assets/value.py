@@ -14,12 +14,13 @@ from cvm_pipeline.defs.gate import memory_date
 from cvm_pipeline.defs.partitions import snapshots_of
 from cvm_pipeline.defs.pictures import pictures_of
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
-from cvm_pipeline.domain.lifetime_value import value_model
-from cvm_pipeline.domain.lifetime_value.model_card import model_card, published_p_alive
+from cvm_pipeline.domain.lifetime_value import value_model, value_score
+from cvm_pipeline.domain.lifetime_value.model_card import model_card, published_model, published_p_alive
 from cvm_pipeline.domain.lifetime_value.race import backtest_table
 from cvm_pipeline.domain.lifetime_value.race.cuts import plan
 from cvm_pipeline.domain.lifetime_value.race.slices import Slices
-from cvm_pipeline.warehouse import marts
+from cvm_pipeline.domain.lifetime_value.valuation import Valuation
+from cvm_pipeline.warehouse import fitted_models, marts
 from cvm_pipeline.warehouse.versions import read_model_card
 from cvm_pipeline.warehouse.work import connect, write_table
 
@@ -59,7 +60,7 @@ def value_assets(project: Project) -> dg.AssetsDefinition:
             plain_failures(workshop.project.engine.retries, context.retry_number),
             connect(workshop.project.home, workshop.engine) as con,
         ):
-            before = _card_before(workshop.project, as_of)
+            before = card_before(workshop.project, as_of)
             past = _past(con, workshop.project, as_of, before)
             model = value_model.fit(
                 marts.histories(con, as_of),
@@ -68,14 +69,19 @@ def value_assets(project: Project) -> dg.AssetsDefinition:
                 settings_of(workshop.project),
                 past,
             )
-            card = model_card(model, before)
+            kept = fitted_models.keep(workshop.project.home, Valuation.of(model, past.plan.step_days))
+            recalled = fitted_models.recall(workshop.project.home, published_model(before))
+            unsplit = recalled if isinstance(recalled, str) else ""
+            if before is not None and unsplit:
+                workshop.progress(f"values are not compared with those before: {unsplit}")
+            card = model_card(model, before, (kept.digest, kept.size), unsplit)
             write_table(con, "value.clv_model_card", card.to_batches(), card.schema)
             judged = backtest_table.backtest_rows(model.race, past.slices.customer_id) if model.race else iter(())
             write_table(con, "value.clv_backtest", judged, backtest_table.SCHEMA)
             workshop.progress("scoring customers")
             batches = marts.snapshot_batches(con, as_of, workshop.project.clv.covariates)
-            scored = (value_model.score(batch, model) for batch in batches)
-            write_table(con, "value.customer_scores", scored, value_model.SCORE_SCHEMA)
+            scored = (value_score.score(batch, model) for batch in batches)
+            write_table(con, "value.customer_scores", scored, value_score.SCORE_SCHEMA)
             workshop.progress("drawing the model card")
             said: dict[str, Any] = {"champion": model.champion.name, "p_alive": model.p_alive.model.name}
             said |= {"fallback": model.fallback or "none"}
@@ -88,7 +94,8 @@ def value_assets(project: Project) -> dg.AssetsDefinition:
     return value
 
 
-def _card_before(project: Project, as_of: dt.date) -> pa.Table | None:
+def card_before(project: Project, as_of: dt.date) -> pa.Table | None:
+    """The model card of the snapshot that memory is read from; None where there is none."""
     earlier = memory_date(project, as_of)
     return read_model_card(project.home, earlier) if earlier else None
 
@@ -98,7 +105,9 @@ def _past(
 ) -> value_model.Past:
     dates = plan(marts.first_sale(con, as_of), as_of, project.clv.horizon_days)
     told = project.clv.covariates
-    return value_model.Past(Slices.of(marts.slice_rows(con, told), told), dates, published_p_alive(before))
+    return value_model.Past(
+        Slices.of(marts.slice_rows(con, dates.slice_dates, told), told), dates, published_p_alive(before)
+    )
 
 
 def settings_of(project: Project) -> value_model.Settings:

@@ -26,9 +26,14 @@ from cvm_pipeline.domain.lifetime_value.race.entrants import NAIVE
 from cvm_pipeline.domain.lifetime_value.race.gradient_boosting import AVERAGE, NAME, Trees
 from cvm_pipeline.domain.lifetime_value.race.interval_report import interval_metrics
 from cvm_pipeline.domain.lifetime_value.registry import transaction_model
-from cvm_pipeline.domain.lifetime_value.value_model import ValueModel, infinite_horizon
+from cvm_pipeline.domain.lifetime_value.value_model import ValueModel
+from cvm_pipeline.domain.lifetime_value.value_score import infinite_horizon
 
 ALL = "all"
+# The snapshot's kept model: its digest in the note.
+FITTED_MODEL = "fitted_model"
+# Whether the change of value since the snapshot before could be divided: why not in the note.
+VALUE_CHANGE_SPLIT = "value_change_split"
 CARD_SCHEMA = pa.schema(
     [
         pa.field("model", pa.string(), nullable=False),
@@ -107,8 +112,23 @@ def published_p_alive(card: pa.Table | None) -> PAliveChoice | None:
     return published_choice({(model, metric): (value, note) for model, cut, metric, value, note in rows if cut == ALL})
 
 
-def model_card(model: ValueModel, before: pa.Table | None = None) -> pa.Table:
-    """The whole card of one snapshot, CARD_SCHEMA; with drift since the card `before`, the newest published earlier."""
+def published_model(card: pa.Table | None) -> str | None:
+    """The digest of the model that a snapshot was valued with, by its card."""
+    rows = [] if card is None else card.select(["cut_date", "metric", "note"]).to_pylist()
+    found = [row["note"] for row in rows if row["metric"] == FITTED_MODEL and row["cut_date"] == ALL]
+    return found[0] if found else None
+
+
+def model_card(
+    model: ValueModel,
+    before: pa.Table | None = None,
+    kept: tuple[str, int] | None = None,
+    unsplit: str = "",
+) -> pa.Table:
+    """The whole card of one snapshot, CARD_SCHEMA; with drift since the card `before`, the newest published earlier.
+
+    `kept`: digest and bytes of the model as it is kept; `unsplit`: why the model of `before` can't be had, else empty.
+    """
     card = Card()
     champion, gives_p_alive = model.champion.name, model.p_alive.model.name
     _add_fits(card, model.base, ALL)
@@ -136,6 +156,9 @@ def model_card(model: ValueModel, before: pa.Table | None = None) -> pa.Table:
     if before is not None:
         for name, metric, errors in drift(card.table(), before):
             card.add(name, metric, errors, "standard errors since the snapshot before")
+        card.add(champion, VALUE_CHANGE_SPLIT, float(not unsplit), unsplit)
+    if kept is not None:
+        card.add(champion, FITTED_MODEL, kept[1], kept[0])
     return card.table()
 
 

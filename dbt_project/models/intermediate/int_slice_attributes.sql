@@ -37,9 +37,11 @@ known as (
         slices.slice_date,
         versions.*
     from versions
-    inner join sampled on versions.customer_id = sampled.customer_id
+    left join sampled on versions.customer_id = sampled.customer_id
     cross join slices
-    where slices.slice_date < {{ as_of_date() }} and {{ is_known_version('slices.slice_date') }}
+    where
+        (slices.is_whole or sampled.customer_id is not null)
+        and slices.slice_date < {{ as_of_date() }} and {{ is_known_version('slices.slice_date') }}
 
     union all
 

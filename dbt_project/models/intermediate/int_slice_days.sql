@@ -44,11 +44,14 @@ changes as (
         events.customer_id,
         events.ordered_date,
         events.known_from,
+        sampled.customer_id is not null as is_sampled,
         sum(events.orders) as orders,
         sum(events.amount) as amount
     from events
-    inner join sampled on events.customer_id = sampled.customer_id
-    group by events.customer_id, events.ordered_date, events.known_from
+    left join sampled on events.customer_id = sampled.customer_id
+    -- A large base is walked through whole only where some earlier slice holds everybody.
+    where sampled.customer_id is not null or {{ has_whole_slices() }}
+    group by events.customer_id, events.ordered_date, events.known_from, is_sampled
 
 ),
 
@@ -58,6 +61,7 @@ so_far as (
         customer_id,
         ordered_date,
         known_from,
+        is_sampled,
         coalesce(
             lead(known_from) over (partition by customer_id, ordered_date order by known_from),
             cast('9999-12-31' as date)
@@ -83,6 +87,7 @@ standing as (
         ordered_date,
         known_from,
         known_until,
+        is_sampled,
         cast(net_value as decimal(18, 4)) as net_value
     from so_far
     where standing_orders > 0

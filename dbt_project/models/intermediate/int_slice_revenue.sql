@@ -1,6 +1,6 @@
 with slices as (
 
-    select slice_date from {{ ref('int_slice_dates') }} where slice_date < {{ as_of_date() }}
+    select slice_date, is_whole from {{ ref('int_slice_dates') }} where slice_date < {{ as_of_date() }}
 
 ),
 
@@ -19,8 +19,9 @@ before_the_snapshot as (
         cast(sum(events.margin) as decimal(18, 4)) as margin_total,
         cast(sum(events.cost_covered_revenue) as decimal(18, 4)) as cost_covered_revenue
     from {{ ref('int_money_events') }} as events
-    inner join sampled on events.customer_id = sampled.customer_id
+    left join sampled on events.customer_id = sampled.customer_id
     inner join slices on events.event_date <= slices.slice_date
+    where slices.is_whole or sampled.customer_id is not null
     group by slices.slice_date, events.customer_id
 
 ),

@@ -1,6 +1,6 @@
 with slices as (
 
-    select slice_date from {{ ref('int_slice_dates') }} where slice_date < {{ as_of_date() }}
+    select slice_date, is_whole from {{ ref('int_slice_dates') }} where slice_date < {{ as_of_date() }}
 
 ),
 
@@ -50,6 +50,7 @@ lasting as (
     inner join lasting_gaps
         on days.customer_id = lasting_gaps.customer_id and days.ordered_date = lasting_gaps.ordered_date
     inner join slices on days.known_from <= slices.slice_date and slices.slice_date < days.known_until
+    where slices.is_whole or days.is_sampled
 
 ),
 
@@ -67,6 +68,7 @@ changing as (
     from days
     inner join cancelled on days.customer_id = cancelled.customer_id
     inner join slices on days.known_from <= slices.slice_date and slices.slice_date < days.known_until
+    where slices.is_whole or days.is_sampled
 
 ),
 

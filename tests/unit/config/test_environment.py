@@ -65,6 +65,9 @@ def test_dbt_is_told_the_slices_of_a_plan(tmp_path):
     told = dbt_variables(project, dates.as_of, dates)
     assert told["CVM_SLICE_DATES"].startswith("1998-") and told["CVM_SLICE_DATES"].endswith(",1998-06-30")
     assert (told["CVM_SLICE_WINDOW_DAYS"], told["CVM_SLICE_CUSTOMERS"]) == ("10", "50000")
+    assert told["CVM_WHOLE_SLICE_DATES"] == ""
+    more = dbt_variables(project, dates.as_of, dates, extra_slice_dates={date(1998, 5, 31), date(1998, 3, 31)})
+    assert more == told | {"CVM_WHOLE_SLICE_DATES": "1998-03-31,1998-05-31"}
 
 
 def test_dbt_is_told_the_covariates(tmp_path):

@@ -14,7 +14,7 @@ from cvm_pipeline.domain import customer_value, lifecycle, loyalty, rfm, tiers
 from cvm_pipeline.domain.contracts import CUSTOMER_VALUE
 from cvm_pipeline.domain.customer_value import Memory, Parameters, assemble
 from cvm_pipeline.domain.lifetime_value.decimals import MONEY
-from cvm_pipeline.domain.lifetime_value.value_model import SCORE_SCHEMA
+from cvm_pipeline.domain.lifetime_value.value_score import SCORE_SCHEMA
 
 AS_OF, BEFORE = date(2011, 12, 31), date(2011, 11, 30)
 IDS = ["anna", "bert", "cleo", "dora", "emil"]

@@ -81,7 +81,11 @@ delete from cand.cvm.customer_state_history where state is null;
 insert into cand.cvm.pareto_curve values ('2024-06-30', 0, 0, 'p2'), ('2024-06-30', 33, .75, 'p2'), ('2024-06-30', 100, 1, 'p2');
 insert into cand.cvm.clv_model_card by name select date '2024-06-30' as as_of_date, 'p2' as publication_id, * from (values
   ('mbg_nbd', 'all', 'is_champion', 1.0), ('mbg_nbd', 'all', 'converged', 1), ('mbg_nbd', 'all', 'gives_p_alive', 1),
-  ('mbg_nbd', '2023-12-31', 'is_champion', 1), ('gamma_gamma', 'all', 'is_champion', 0)) t(model, cut_date, metric, value);
+  ('mbg_nbd', 'all', 'value_change_split', 1), ('mbg_nbd', '2023-12-31', 'is_champion', 1), ('gamma_gamma', 'all', 'is_champion', 0)) t(model, cut_date, metric, value);
+insert into cand.cvm.value_change by name
+  select as_of_date, customer_id, clv as clv_before, clv, 0 as change, 1 as time, -1 as model, publication_id,
+    unnest([{'frequency': 0, 'recency': 0, 'spend': 0, 'margin': 0, 'correction': 0, 'entry': 0, 'identity': 0}], recursive := true)
+  from cand.cvm.customer_value where clv is not null;
 insert into cand.cvm.unmatched_return values ('r5', 1, 'bob', '2024-04-01', 5, 'p2');
 insert into cand.cvm.ingest_audit values
   ('orders', 'ab', 'orders', 'orders.csv', 10, 5, 2, 1, 1, 1, '2024-07-01', 'p2');

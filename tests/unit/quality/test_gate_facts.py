@@ -90,6 +90,9 @@ BROKEN = {
     "intervals_hold_what_they_promise": CARD.format("interval_is_sound", 0),
     "the_models_moved_within_their_errors": CARD.format("drift_r", -4.5),
     "clv_moved_little_since_the_earlier_snapshot": f"update {HISTORY} set clv = 85 {OF_ALICE}",
+    "a_change_of_value_is_the_sum_of_its_parts": "update cand.cvm.value_change set time = time + .0001 where customer_id = 'bob'",
+    "changes_of_value_are_between_the_published_values": "delete from cand.cvm.value_change where customer_id = 'bob'",
+    "changes_of_value_add_up_to_that_of_the_base": "update cand.cvm.value_change set identity = .0001 where customer_id = 'bob'",
 }
 
 
@@ -128,6 +131,8 @@ def test_the_first_snapshot_has_nothing_to_compare_with(candidate: duckdb.DuckDB
         "customers_against_earlier",
         "largest_model_drift",
         "clv_against_earlier",
+        "value_changes_that_differ",
+        "value_change_difference",
     ]
     assert not judge(facts, AS_OF, SUITE, PARAMETERS).failures()
 

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pytest
 
 from cvm_pipeline.domain.lifetime_value import bg_nbd, gamma_gamma
-from cvm_pipeline.domain.lifetime_value.decimals import to_floats, to_money
+from cvm_pipeline.domain.lifetime_value.decimals import MONEY, from_units, rounded, to_floats, to_money, to_units
 from cvm_pipeline.domain.lifetime_value.discounting import (
     PERIOD_DAYS,
     discount_factors,
@@ -102,3 +102,14 @@ def test_decimals_and_chunked_columns_become_floats() -> None:
     assert to_floats(array).tolist() == [12.34, 0.0, -1.0001]
     assert to_floats(pa.chunked_array([array, array])).size == 6
     assert np.isnan(to_floats(array, np.nan)[1])
+
+
+def test_whole_units_carry_every_digit_there_and_back() -> None:
+    told = ["99999999999999.9999", "-99999999999999.9999", "0.0001", None, "-0.0001", "12.5"]
+    column = pa.array([None if value is None else Decimal(value) for value in told], MONEY)
+    units = to_units(column)
+    assert units.tolist() == [10**18 - 1, -(10**18) + 1, 1, 0, -1, 125_000]
+    assert from_units(units, np.array([value is not None for value in told])).equals(column)
+    # A slice keeps the buffer of the whole.
+    assert to_units(column.slice(2, 3)).tolist() == [1, 0, -1]
+    assert rounded(np.array([0.00005, 0.00016, -0.00006])).tolist() == [0, 2, -1]

@@ -13,14 +13,8 @@ from cvm_pipeline.domain.lifetime_value.decimals import to_floats, to_money
 from cvm_pipeline.domain.lifetime_value.discounting import discount_factors, period_ends
 from cvm_pipeline.domain.lifetime_value.margin import MarginSums
 from cvm_pipeline.domain.lifetime_value.model_card import model_card
-from cvm_pipeline.domain.lifetime_value.value_model import (
-    SCORE_SCHEMA,
-    BaseFacts,
-    Settings,
-    ValueModel,
-    fit,
-    score,
-)
+from cvm_pipeline.domain.lifetime_value.value_model import BaseFacts, Settings, ValueModel, fit
+from cvm_pipeline.domain.lifetime_value.value_score import SCORE_SCHEMA, score
 
 
 def table_of(x, recency, T, customers) -> pa.Table:

@@ -20,7 +20,8 @@ from cvm_pipeline.domain.lifetime_value.race.base_fit import SpendSample, fit_ba
 from cvm_pipeline.domain.lifetime_value.race.covariate_entrant import MODELS, Effects, WithEffects, fit_effects
 from cvm_pipeline.domain.lifetime_value.race.cuts import plan
 from cvm_pipeline.domain.lifetime_value.race.slices import Rows, Slices
-from cvm_pipeline.domain.lifetime_value.value_model import BaseFacts, Past, Settings, ValueModel, fit, score
+from cvm_pipeline.domain.lifetime_value.value_model import BaseFacts, Past, Settings, ValueModel, fit
+from cvm_pipeline.domain.lifetime_value.value_score import score
 
 FIRST, AS_OF = date(2022, 1, 1), date(2023, 6, 30)
 PLAN = plan(FIRST, AS_OF, 365)
