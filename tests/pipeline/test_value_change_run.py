@@ -22,16 +22,17 @@ def changes(place, as_of=MAY) -> dict[str, dict[str, Decimal]]:
 
 @pytest.fixture(scope="module")
 def corrected(shop, tmp_path_factory):
-    """The shop of May made again, with one order of the past told at another price."""
+    """The shop of May made again with an order of early April that was not known when April was published."""
     place = shop.copy(tmp_path_factory.mktemp("corrected") / "shop")
-    with (place.folder / "landing" / "lines-1-2023.csv").open(encoding="utf-8", newline="") as file:
+    with (place.folder / "landing" / "lines-2-2024.csv").open(encoding="utf-8", newline="") as file:
         every = [row for row in csv.DictReader(file) if row["customer"] and not row["of"] and not row["state"]]
-    often = {row["customer"] for row in every if sum(one["customer"] == row["customer"] for one in every[:800]) > 6}
-    wrong = [row for row in every if row["customer"] == min(often)][-1]
-    write_csv(place.folder / "landing" / "lines-5-told-again.csv", LINES, [wrong | {"price": "95.00"}])
+    known = next(row for row in every if row["at"][:7] == "2024-03")
+    late = known | {"order": "late", "at": "2024-04-02 12:00:00"}
+    assert not [row for row in every if row["customer"] == known["customer"] and row["at"][:10] == "2024-04-02"]
+    write_csv(place.folder / "landing" / "lines-5-late.csv", LINES, [late])
     outcome = place.run(MAY)
     assert outcome.exit_code == 0, outcome.messages
-    return place, wrong["customer"]
+    return place, known["customer"]
 
 
 def test_the_first_snapshot_has_no_change_and_says_nothing_of_one(shop):
@@ -69,7 +70,7 @@ def test_facts_that_did_not_change_are_no_correction_and_each_cause_is_at_work(s
     assert sum(row["time"] for row in found) < 0
 
 
-def test_a_price_corrected_since_is_the_correction_of_its_customer_alone(corrected):
+def test_an_order_that_was_told_too_late_is_the_correction_of_its_customer_alone(corrected):
     place, customer = corrected
     found = changes(place)
     assert {name for name, row in found.items() if row["correction"]} == {customer}
