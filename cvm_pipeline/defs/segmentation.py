@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.config.source import digest
+from cvm_pipeline.defs.movement import parameter_rows, write_transitions
 from cvm_pipeline.domain import customer_value, lifecycle, loyalty, rfm, segments, tiers
 from cvm_pipeline.domain.contracts import CLV_BACKTEST, CLV_MODEL_CARD, SEGMENT_MEMBERSHIP, Table
 from cvm_pipeline.domain.momentum import Prior
@@ -47,6 +48,7 @@ def fit_segments(con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.dat
         lifecycle=lifecycle.fit(marts.stage_base(con, as_of), _prior(con), _stage_settings(project)),
         loyalty=loyalty.fit(*marts.loyalty_counts(con, as_of)),
         grid=rfm.complete_grid(project.rfm.cells),
+        value_matrix=marts.value_matrix_cuts(con, as_of),
     )
     return Fitted(parameters, tier_settings, tiers.concentration(total, included))
 
@@ -67,7 +69,7 @@ def write_candidates(
     write_table(con, "candidate.segment_membership", _memberships(con), schema)
     for name, table in (
         ("segment_summary", segments.summary(marts.summary_rows(con), marts.total_spread(con))),
-        ("segment_parameter", _parameters(project, as_of, fitted)),
+        ("segment_parameter", _parameters(con, project, as_of, fitted)),
         ("pareto_curve", segments.pareto_curve(as_of, fitted.concentration)),
         ("clv_model_card", _dated(read_table(con, "select * from value.clv_model_card"), as_of, CLV_MODEL_CARD)),
     ):
@@ -82,10 +84,11 @@ def rule_version(project: Project) -> float:
     return float(int(digest(rules)[:12], 16))
 
 
-def _parameters(project: Project, as_of: dt.date, fitted: Fitted) -> pa.Table:
+def _parameters(con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.date, fitted: Fitted) -> pa.Table:
     told = segments.parameters(as_of, fitted.parameters, fitted.tier_settings, fitted.concentration)
     rules = {"as_of_date": as_of, "scheme": "stage", "parameter": "rule_version", "value": rule_version(project)}
-    return pa.concat_tables([told, pa.Table.from_pylist([rules], schema=told.schema)])
+    moved = parameter_rows(as_of, write_transitions(con, project, as_of), told.schema)
+    return pa.concat_tables([told, pa.Table.from_pylist([rules], schema=told.schema), moved])
 
 
 def _memberships(con: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:

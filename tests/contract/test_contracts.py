@@ -56,11 +56,17 @@ PUBLISHED = {
         " run_id",
     ),
     "current_publication": ("publication_id", "as_of_date published_at"),
+    "cohort_retention": (
+        "as_of_date cohort period",
+        "customers active retention revenue margin cumulative_value is_complete",
+    ),
+    "stage_transitions": ("as_of_date from to", "customers probability value_moved"),
+    "tier_transitions": ("as_of_date from to", "customers probability value_moved"),
 }
 MONEY_COLUMNS = """
     monetary_value revenue_total revenue_12m margin_total margin_12m expected_spend clv_12m clv_36m clv clv_low clv_high
     existing_value potential_value influence_value influence_passed total_value at_risk_value amount
-    value_predicted value_actual value_naive value_low value_high
+    value_predicted value_actual value_naive value_low value_high revenue margin cumulative_value value_moved
 """
 TYPES = {"varchar", "date", "timestamp", "bigint", "integer", "double", "boolean", MONEY}
 

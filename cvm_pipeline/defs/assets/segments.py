@@ -32,7 +32,7 @@ def segment_assets(project: Project) -> dg.AssetsDefinition:
                 ["candidate", name],
                 description=table(name).grain,
                 deps=[["value", "customer_scores"], ["value", "clv_model_card"], ["value", "clv_backtest"], ["marts", "dim_customers_as_of"],
-                      ["marts", "fct_unmatched_returns"], ["marts", "fct_snapshot_base"], ["clean", "ingest_audit"]],
+                      ["marts", "fct_unmatched_returns"], ["marts", "fct_snapshot_base"], ["marts", "fct_cohort_periods"], ["clean", "ingest_audit"]],
                 kinds={"python", "duckdb"},
                 owners=["team:data-science"],
             )
