@@ -3,7 +3,7 @@
 Belongs here: transition tables, the chain fitted on pooled counts, what it expects, how far it was off.
 Not here: what a state is (`lifecycle.py`, `tiers.py`), which snapshots are pooled (`defs/movement.py`).
 
-The chain is of first order and the same for everybody (Pfeifer & Carraway 2000, J. Interactive Marketing 14(2), eq. 1):
+The chain is of first order and the same for everybody (Pfeifer & Carraway 2000, J. Interactive Marketing 14(2)):
 tomorrow's composition is today's times the matrix. New customers are no part of it: it is told of those who are there.
 """
 
@@ -13,13 +13,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 
 import numpy as np
-import numpy.typing as npt
 import pyarrow as pa
 
 from cvm_pipeline.domain.contracts import ENTRY, Table
 from cvm_pipeline.domain.customer_value import arrow_schema
-
-Floats = npt.NDArray[np.float64]
+from cvm_pipeline.domain.lifetime_value.protocol import Floats
 
 # Periods ahead, and how many snapshots' moves are pooled: a year of months, so that no season is left out.
 HORIZONS = (3, 6, 12)

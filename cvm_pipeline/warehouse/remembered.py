@@ -17,7 +17,9 @@ from cvm_pipeline.warehouse.versions import open_standing
 
 def published_moves(home: Home, name: str, dates: Sequence[date]) -> pa.Table:
     """from, to, customers of a transition table at these snapshots; no rows where a version before contract 1.2 stands."""
-    empty = pa.table({"from": pa.array([], pa.string()), "to": pa.array([], pa.string()), "customers": pa.array([], pa.int64())})
+    empty = pa.table(
+        {"from": pa.array([], pa.string()), "to": pa.array([], pa.string()), "customers": pa.array([], pa.int64())}
+    )
     with open_standing(home) as con:
         if con is None or not dates:
             return empty

@@ -11,6 +11,7 @@ from cvm_pipeline.defs.assets.gate import CANDIDATES
 from cvm_pipeline.defs.assets.previews import previewed
 from cvm_pipeline.defs.gate import memory_date
 from cvm_pipeline.defs.partitions import snapshots_of
+from cvm_pipeline.defs.pictures import pictures_of_base
 from cvm_pipeline.defs.segmentation import fit_segments, rule_version, write_candidates
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
 from cvm_pipeline.domain.contracts import table
@@ -50,8 +51,10 @@ def segment_assets(project: Project) -> dg.AssetsDefinition:
             connect(project.home, workshop.engine) as con,
         ):
             write_candidates(con, project, as_of, fit_segments(con, project, as_of), _memory(project, as_of))
+            pictures = pictures_of_base(con, as_of)
             for name in CANDIDATES:
-                yield previewed(con, ["candidate", name], f"candidate.{name}", private=name == "customer_pii")
+                shown = pictures.get(name, {})
+                yield previewed(con, ["candidate", name], f"candidate.{name}", private=name == "customer_pii", **shown)
 
     return segments
 
