@@ -15,8 +15,8 @@ from cvm_pipeline.domain.contracts import ENTRY
 from cvm_pipeline.domain.lifetime_value.protocol import Floats
 from cvm_pipeline.report.charts import ACTUAL, png
 
-# A cell must hold its number in a legible size: so many of the newest cohorts and first periods are drawn.
-MOST_COHORTS, MOST_PERIODS = 36, 24
+# A cell must hold its number in a legible size, and the picture stay below 250 kB (36 x 24 took 390): so many of the newest cohorts and first periods are drawn.
+MOST_COHORTS, MOST_PERIODS = 24, 18
 _CELL = 30
 
 
