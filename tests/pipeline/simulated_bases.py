@@ -20,7 +20,8 @@ from clean_fixture import History, order
 @dataclass(frozen=True)
 class Base:
     """`gap` days between purchases in the mean, `spread`: the gamma shape of customers' means, `shape`: of single gaps (large:
-    regular); `gone`: the two of the beta; `years` observed; `returned`: share of orders that come back, half of them whole.
+    regular); `gone`: the two of the beta; `years` observed; `step` days between snapshots; `returned`: share of orders that
+    come back, half of them whole.
     """
 
     customers: int
@@ -29,6 +30,7 @@ class Base:
     shape: float
     gone: tuple[float, float]
     years: float
+    step: int
     returned: float = 0.0
     seed: int = 1
 
@@ -69,8 +71,8 @@ class Base:
 
 
 BASES = {
-    "weekly grocer": Base(300, gap=7, spread=6, shape=3, gone=(1, 30), years=1.6),
-    "yearly insurer": Base(900, gap=365, spread=400, shape=300, gone=(1, 5), years=11),
-    "50 accounts": Base(50, gap=45, spread=2, shape=1.5, gone=(1, 14), years=3, seed=3),
-    "heavy returns": Base(700, gap=50, spread=1.5, shape=1, gone=(1, 4), years=3, returned=0.4),
+    "weekly grocer": Base(300, gap=7, spread=6, shape=3, gone=(1, 30), years=1.6, step=21),
+    "yearly insurer": Base(900, gap=365, spread=400, shape=300, gone=(1, 5), years=11, step=273),
+    "50 accounts": Base(50, gap=45, spread=2, shape=1.5, gone=(1, 14), years=3, step=45, seed=3),
+    "heavy returns": Base(700, gap=50, spread=1.5, shape=1, gone=(1, 4), years=3, step=60, returned=0.4),
 }

@@ -36,11 +36,14 @@ _MONEY = (
 
 @dataclass(frozen=True)
 class Snapshot:
-    """Stage and what memory needs, by customer; `gap` is the base's median (days), `model` who gave p_alive."""
+    """Stage and what memory needs, by customer; `overdue`: silence over the own gap_limit; `gap`: the base's median, days;
+    `model`: who gave p_alive.
+    """
 
     as_of: dt.date
     stages: Mapping[str, str]
     transactions: Mapping[str, int]
+    overdue: Mapping[str, float]
     broken: tuple[str, ...]
     gap: float
     model: str
@@ -54,7 +57,11 @@ def staged(history: History, as_of: dt.date, before: Snapshot | None = None) -> 
     p_alive = timing.p_alive(*(to_floats(batch[name], np.nan) for name in ("frequency", "recency", "T")))
     p_alive = np.where(to_floats(batch["transactions"]) > 0, p_alive, np.nan)
     margins = [
-        float(pc.sum(pc.if_else(pc.greater_equal(batch["T"].fill_null(0), 730), batch[name].cast(pa.float64()), 0.0)).as_py())
+        float(
+            pc.sum(
+                pc.if_else(pc.greater_equal(batch["T"].fill_null(0), 730), batch[name].cast(pa.float64()), 0.0)
+            ).as_py()
+        )
         for name in ("margin_12m", "margin_prior_12m")
     ]
     facts = lifecycle.BaseFacts(as_of, base["base_gap_median"], base["gap_k"], *margins)
@@ -65,8 +72,11 @@ def staged(history: History, as_of: dt.date, before: Snapshot | None = None) -> 
     bought = np.array([count > then.get(customer, 0) for customer, count in zip(ids, counts, strict=True)])
     stages = lifecycle.score(batch, p_alive, fitted, previous if before else None, bought).lifecycle_stage
     broken = lifecycle.check_transitions(previous, stages, bought).drop_null().to_pylist()
+    overdue = {
+        customer: row["days_since_last"] / row["gap_limit"] for customer, row in rows.items() if row["transactions"]
+    }
     return Snapshot(
-        as_of, dict(zip(ids, stages.to_pylist(), strict=True)), dict(zip(ids, counts, strict=True)), tuple(broken),
+        as_of, dict(zip(ids, stages.to_pylist(), strict=True)), dict(zip(ids, counts, strict=True)), overdue, tuple(broken),
         base["base_gap_median"], timing.model.name,
     )  # fmt: skip
 

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -53,7 +54,7 @@ def segment_assets(project: Project) -> dg.AssetsDefinition:
             write_candidates(con, project, as_of, fit_segments(con, project, as_of), _memory(project, as_of))
             pictures = pictures_of_base(con, as_of)
             for name in CANDIDATES:
-                shown = pictures.get(name, {})
+                shown: dict[str, Any] = pictures.get(name, {})
                 yield previewed(con, ["candidate", name], f"candidate.{name}", private=name == "customer_pii", **shown)
 
     return segments
