@@ -213,16 +213,18 @@ HISTORY = (
         from history h left join memory m using (customer_id)
         where h.previous_tier is distinct from m.value_tier or h.previous_stage is distinct from m.lifecycle_stage""",
     ),
-    # No bound of the contract: a changed rule is a genuine cause, so that its check is relative.
+    # A changed rule of the configuration is a genuine cause; one of the code is accepted by hand, so its check is relative.
     replace(
         none_of(
-            "stage_transitions_forbidden", "Customers who left lost, or became new again, without a purchase or corrected data",
+            "stage_transitions_forbidden", "Customers who left lost, or became new again, without a purchase, corrected data or changed rules",
             """select h.customer_id, m.lifecycle_stage as stage_then, h.lifecycle_stage, m.last_order_date as last_order_then,
               h.last_order_date
             from history h join memory m using (customer_id) where h.first_order_date = m.first_order_date and (
               (m.lifecycle_stage = 'lost' and h.lifecycle_stage <> 'lost' and h.transactions = m.transactions
                 and h.last_order_date = m.last_order_date)
-              or (h.lifecycle_stage = 'new' and m.lifecycle_stage not in ('new', 'prospect')))""",
+              or (h.lifecycle_stage = 'new' and m.lifecycle_stage not in ('new', 'prospect')))
+            and (select count(distinct value) from {candidate}.segment_parameter where scheme = 'stage'
+              and parameter = 'rule_version' and as_of_date in ($as_of_date::date, $memory_date::date)) < 2""",
         ),
         low=None, high=None,
     ),

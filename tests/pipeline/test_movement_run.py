@@ -43,7 +43,7 @@ def test_moves_are_those_between_the_two_published_snapshots(shop, table, column
     for (came, _), n in customers.items():
         of[came] += n
     assert all(p == pytest.approx(n / of[came], rel=1e-12) for came, _, n, _, p in found)
-    assert "entry" in of and len(found) > 3, "the shop must be worth counting"
+    assert len(found) > 3 and len(of) > 1, "the shop must be worth counting"
     assert shop.column(f"select count(*) from cvm.{table} where as_of_date = '{APRIL}'") == [0]
 
 

@@ -157,6 +157,18 @@ def test_leaving_lost_by_a_purchase_is_allowed(candidate: duckdb.DuckDBPyConnect
     assert "no_stage_was_left_without_cause" not in failed(candidate)
 
 
+@pytest.mark.parametrize(("then", "is_judged"), [(7.0, True), (8.0, False)])
+def test_a_stage_left_by_changed_rules_is_allowed_and_by_the_same_is_not(
+    candidate: duckdb.DuckDBPyConnection, then: float, is_judged: bool
+) -> None:
+    candidate.execute(BROKEN["no_stage_was_left_without_cause"])
+    for day, version in ((EARLIER, then), (AS_OF, 7.0)):
+        candidate.execute(
+            "insert into cand.cvm.segment_parameter values (?, 'stage', 'rule_version', ?, 'p2')", [day, version]
+        )
+    assert ("no_stage_was_left_without_cause" in failed(candidate)) == is_judged
+
+
 def test_a_fallback_with_its_reason_is_a_sound_champion(candidate: duckdb.DuckDBPyConnection) -> None:
     candidate.execute(
         """update cand.cvm.clv_model_card set metric = 'fallback', note = 'fewer than 50 repeat customers'
