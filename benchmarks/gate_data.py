@@ -76,6 +76,7 @@ select {as_of}::date as as_of_date, customer_id, case when i % 4 = 0 then 'compa
   case when t = 0 then 'prospect' else ['growing', 'mature', 'declining', 'lost'][1 + k % 4] end as lifecycle_stage,
   lifecycle_stage as previous_stage, date '2024-05-31' as stage_since,
   coalesce('last purchase ' || days_since_last || ' days ago', 'never bought') as stage_reason, p > .95 as is_loyal,
+  case when t > 0 then ['star', 'grow', 'harvest', 'maintain'][1 + h % 4] end as value_matrix,
   false as is_excluded, case when t > 0 then 'mbg_nbd' end as clv_model, {publication} as publication_id
 from work.marts.person order by i
 """
@@ -86,9 +87,9 @@ insert into warehouse.cvm.customer by name select customer_id, 'country ' || i %
 insert into pii.cvm_pii.customer_pii by name select customer_id, 'Name ' || i as name, i || '@example.org' as email,
   'p' as publication_id from work.marts.person;
 insert into warehouse.cvm.segment_membership by name
-  select as_of_date, unnest(['tier', 'stage', 'rfm', 'type']) as scheme, customer_id,
-    unnest([value_tier, lifecycle_stage, coalesce(rfm_segment, 'none'), customer_type]) as segment, publication_id
-  from warehouse.cvm.customer_value_history;
+  from (select as_of_date, unnest(['tier', 'stage', 'rfm', 'type', 'value_matrix']) as scheme, customer_id,
+    unnest([value_tier, lifecycle_stage, coalesce(rfm_segment, 'none'), customer_type, value_matrix]) as segment, publication_id
+  from warehouse.cvm.customer_value_history) where segment is not null;
 insert into warehouse.cvm.segment_summary by name
   select m.as_of_date, scheme, segment, count(*) as customers, count(*) / {customers} as share, sum(revenue_12m) as revenue_12m,
     sum(margin_12m) as margin_12m, sum(coalesce(clv, 0)) as clv, sum(total_value) as total_value, avg(p_alive) as avg_p_alive,
@@ -113,6 +114,17 @@ insert into warehouse.cvm.value_change by name select as_of_date, customer_id, c
   publication_id from warehouse.cvm.customer_value_history where clv is not null;
 insert into warehouse.cvm.unmatched_return select customer_id, 0, customer_id, $as_of::date - 10, 1, 'p'
   from work.marts.person where back = 1;
+insert into warehouse.cvm.cohort_retention by name select as_of_date, date_trunc('month', first_order_date)::date as cohort,
+    0 as period, count(*) as customers, count(*) as active, 1 as retention, sum(revenue_total) as revenue,
+    sum(margin_total) as margin, (sum(margin_total) / count(*))::decimal(18, 4) as cumulative_value, true as is_complete,
+    'p' as publication_id
+  from warehouse.cvm.customer_value_history where transactions > 0 group by all;
+insert into warehouse.cvm.stage_transitions by name select as_of_date, previous_stage as "from", lifecycle_stage as "to",
+    count(*) as customers, 1 as probability, sum(total_value) as value_moved, 'p' as publication_id
+  from warehouse.cvm.customer_value_history group by all;
+insert into warehouse.cvm.tier_transitions by name select as_of_date, previous_tier as "from", value_tier as "to",
+    count(*) as customers, 1 as probability, sum(total_value) as value_moved, 'p' as publication_id
+  from warehouse.cvm.customer_value_history group by all;
 insert into warehouse.cvm.ingest_audit select 'orders', sha256(n::varchar), 'orders', 'orders.csv', 10, 10, 0, 0, 0, 0,
   timestamp '2024-07-01', 'p' from range(60) r(n);
 create table work.marts.fct_orders as

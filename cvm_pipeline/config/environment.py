@@ -96,6 +96,7 @@ def dbt_variables(
         "CVM_GAP_PRIOR": str(project.lifecycle.gap_prior),
         "CVM_DEFAULT_GAP": str(gap),
         "CVM_MARGIN_RATE": str(project.clv.margin_rate),
+        "CVM_COHORT_MONTHS": "3" if project.cadence == "quarterly" else "1",
         "CVM_COVARIATES": ",".join(project.clv.covariates),
         "CVM_SLICE_CUSTOMERS": str(project.clv.backtest_customers),
         "CVM_SLICE_DATES": ",".join(day.isoformat() for day in plan.slice_dates) if plan else "",

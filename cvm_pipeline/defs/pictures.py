@@ -1,15 +1,18 @@
-"""What the page shows of a value model: a calibration plot, a tracking plot, a table by decile, a PIT histogram."""
+"""What the page shows of a value model (calibration, tracking, deciles, PIT) and of a base (moves, cohorts, Pareto curve)."""
 
 import base64
+import datetime as dt
 
 import dagster as dg
+import duckdb
 import numpy as np
 import pyarrow as pa
 
+from cvm_pipeline.domain.contracts import STAGES, TIERS
 from cvm_pipeline.domain.lifetime_value.race import metrics
 from cvm_pipeline.domain.lifetime_value.race.tracking import track
 from cvm_pipeline.domain.lifetime_value.value_model import ValueModel
-from cvm_pipeline.report import model_pictures
+from cvm_pipeline.report import model_pictures, segment_pictures
 
 
 def pictures_of(model: ValueModel, repeats: pa.Table, born: np.ndarray) -> dict[str, dg.MetadataValue]:
@@ -31,6 +34,25 @@ def pictures_of(model: ValueModel, repeats: pa.Table, born: np.ndarray) -> dict[
         "PIT": _picture(model_pictures.pit_histogram(pit, name)),
         "by decile": dg.MetadataValue.md(_table(deciles)),
     }
+
+
+def pictures_of_base(con: duckdb.DuckDBPyConnection, as_of: dt.date) -> dict[str, dict[str, dg.MetadataValue]]:
+    """By candidate table. Nothing of a table without rows: there was no snapshot before, or nobody bought twice."""
+    found: dict[str, dict[str, dg.MetadataValue]] = {}
+    for table, states, of in (("stage_transitions", STAGES, "stage"), ("tier_transitions", TIERS, "tier")):
+        rows = con.execute(f'select "from", "to", customers, probability from candidate.{table}').fetchall()
+        if rows:
+            found[table] = {"moves": _picture(segment_pictures.transitions(rows, states, of, as_of))}
+    # A period that is not over would look like a fall.
+    periods = con.execute(
+        "select cohort, period, customers, retention from candidate.cohort_retention where period > 0 and is_complete"
+    ).fetchall()
+    if periods:
+        found["cohort_retention"] = {"retention": _picture(segment_pictures.cohort_retention(periods, as_of))}
+    curve = con.execute("select cumulative_value_share from candidate.pareto_curve order by customer_percentile")
+    shares = np.array([row[0] for row in curve.fetchall()])
+    found["pareto_curve"] = {"Pareto curve": _picture(segment_pictures.pareto(shares, as_of))}
+    return found
 
 
 def _picture(png: bytes) -> dg.MetadataValue:

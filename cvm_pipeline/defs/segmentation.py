@@ -16,6 +16,7 @@ import pyarrow as pa
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.config.source import digest
 from cvm_pipeline.defs.gate import memory_date
+from cvm_pipeline.defs.movement import parameter_rows, write_transitions
 from cvm_pipeline.domain import customer_value, lifecycle, loyalty, rfm, segments, tiers
 from cvm_pipeline.domain.contracts import CLV_BACKTEST, CLV_MODEL_CARD, SEGMENT_MEMBERSHIP, VALUE_CHANGE, Table
 from cvm_pipeline.domain.momentum import Prior
@@ -49,6 +50,7 @@ def fit_segments(con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.dat
         lifecycle=lifecycle.fit(marts.stage_base(con, as_of), _prior(con), _stage_settings(project)),
         loyalty=loyalty.fit(*marts.loyalty_counts(con, as_of)),
         grid=rfm.complete_grid(project.rfm.cells),
+        value_matrix=marts.value_matrix_cuts(con, as_of),
     )
     return Fitted(parameters, tier_settings, tiers.concentration(total, included))
 
@@ -69,7 +71,7 @@ def write_candidates(
     write_table(con, "candidate.segment_membership", _memberships(con), schema)
     for name, table in (
         ("segment_summary", segments.summary(marts.summary_rows(con), marts.total_spread(con))),
-        ("segment_parameter", _parameters(project, as_of, fitted)),
+        ("segment_parameter", _parameters(con, project, as_of, fitted)),
         ("pareto_curve", segments.pareto_curve(as_of, fitted.concentration)),
         ("clv_model_card", _dated(read_table(con, "select * from value.clv_model_card"), as_of, CLV_MODEL_CARD)),
     ):
@@ -88,17 +90,20 @@ def rule_versions(project: Project) -> dict[str, float]:
         "tier": project.tiers.model_dump(mode="json"),
         "stage": project.lifecycle.model_dump(mode="json"),
         "rfm": project.rfm.model_dump(mode="json"),
+        # No key changes it.
+        "value_matrix": {},
     }
     return {scheme: float(int(digest(told)[:12], 16)) for scheme, told in rules.items()}
 
 
-def _parameters(project: Project, as_of: dt.date, fitted: Fitted) -> pa.Table:
+def _parameters(con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.date, fitted: Fitted) -> pa.Table:
     told = segments.parameters(as_of, fitted.parameters, fitted.tier_settings, fitted.concentration)
     rules = [
         {"as_of_date": as_of, "scheme": scheme, "parameter": "rule_version", "value": number}
         for scheme, number in rule_versions(project).items()
     ]
-    return pa.concat_tables([told, pa.Table.from_pylist(rules, schema=told.schema)])
+    moved = parameter_rows(as_of, write_transitions(con, project, as_of), told.schema)
+    return pa.concat_tables([told, pa.Table.from_pylist(rules, schema=told.schema), moved])
 
 
 def _memberships(con: duckdb.DuckDBPyConnection) -> Iterator[pa.RecordBatch]:

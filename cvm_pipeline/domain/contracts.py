@@ -22,10 +22,13 @@ RFM_SEGMENTS = (
 )  # fmt: skip
 CUSTOMER_TYPES = ("individual", "company")
 EXCLUSIONS = ("employee", "reseller", "test", "outlier")
-SCHEMES = ("tier", "stage", "rfm", "type")
+SCHEMES = ("tier", "stage", "rfm", "type", "value_matrix")
+VALUE_MATRIX = ("star", "grow", "harvest", "maintain")
 # Schemes whose states are remembered as stays.
 REMEMBERED = ("tier", "stage", "rfm", "warning", "value_matrix")
 CAUSES = ("behaviour", "rule change", "identity merge", "corrected data")
+# Where a customer comes from that the snapshot before did not know.
+ENTRY = "entry"
 SEVERITIES = ("critical", "warning")
 
 Writing = Literal["newest", "snapshot", "state", "stays", "log"]
@@ -147,8 +150,9 @@ _VALUE_COLUMNS = (
     _c("is_loyal", "boolean", "Frequency and tenure in the upper third, p_alive above .8, no open complaint"),
     _c("warning_level", "varchar", "Level of the early warning that stands", nullable=True,
        vocabulary=("watch", "warning", "critical")),
-    _c("value_matrix", "varchar", "Trailing margin x clv", nullable=True,
-       vocabulary=("star", "grow", "harvest", "maintain")),
+    _c("value_matrix", "varchar", "margin_12m x clv, high above the median of buyers: star (high, high), grow (low, high), "
+       "harvest (high, low), maintain (low, low); null for prospects", nullable=True,
+       vocabulary=VALUE_MATRIX),
     _c("needs", "varchar", "Needs by configured rules", nullable=True, vocabulary=("basic", "functional", "experience")),
     _c("behaviour_cluster", "varchar", "Cluster of behaviour", nullable=True),
     _c("is_excluded", "boolean", "Flagged, and therefore out of fits, cut points and segment averages"),
@@ -419,10 +423,63 @@ VALUE_CHANGE = Table(
     may_be_empty=True,
 )  # fmt: skip
 
+COHORT_RETENTION = Table(
+    "cohort_retention", "One row per snapshot, cohort of first transaction and period since; excluded customers are left out.",
+    ("as_of_date", "cohort", "period"), "snapshot",
+    (
+        _AS_OF,
+        _c("cohort", "date", "First day of the month of the first transaction; of the quarter, where snapshots are quarterly",
+           since="1.2"),
+        _c("period", "integer", "Months (quarters) since the cohort's own, which is 0", "count", low=0, since="1.2"),
+        _c("customers", "bigint", "Customers of the cohort", "count", low=1, since="1.2"),
+        _c("active", "bigint", "Of them, those with a transaction in the period", "count", low=0, since="1.2"),
+        _c("retention", "double", "active over customers", "share", low=0.0, high=1.0, since="1.2"),
+        _money("revenue", "Net revenue of the period, returns on their own day; any from before the first transaction is in period 0",
+               since="1.2"),
+        _money("margin", "Net margin of the same", since="1.2"),
+        _money("cumulative_value", "Margin per customer of the cohort from its first period through this one: payback is where it "
+               "passes the cost of winning one", since="1.2"),
+        _c("is_complete", "boolean", "The period was over by the snapshot; in one that was not, active and money are so far",
+           since="1.2"),
+        _PUBLICATION,
+    ),
+    may_be_empty=True,
+)  # fmt: skip
+
+
+def _transitions(name: str, of: str, states: tuple[str, ...]) -> Table:
+    return Table(
+        name,
+        f"One row per snapshot, {of} at the snapshot before on the grid, and {of} now; excluded customers are left out.",
+        ("as_of_date", "from", "to"),
+        "snapshot",
+        (
+            _AS_OF,
+            _c("from", "varchar", f"The {of} then; entry: not known then", vocabulary=(*states, ENTRY), since="1.2"),
+            _c("to", "varchar", f"The {of} now", vocabulary=states, since="1.2"),
+            _c(
+                "customers",
+                "bigint",
+                "Customers who went this way, or stayed where from = to",
+                "count",
+                low=1,
+                since="1.2",
+            ),
+            _probability("probability", "Share of them among all who come from the same", since="1.2"),
+            _money("value_moved", "Their total_value now, summed", since="1.2"),
+            _PUBLICATION,
+        ),
+        may_be_empty=True,
+    )
+
+
+STAGE_TRANSITIONS = _transitions("stage_transitions", "stage", STAGES)
+TIER_TRANSITIONS = _transitions("tier_transitions", "tier", TIERS)
+
 TABLES: tuple[Table, ...] = (
     CUSTOMER_VALUE, CUSTOMER_VALUE_HISTORY, CUSTOMER, CUSTOMER_PII, SEGMENT_MEMBERSHIP, SEGMENT_SUMMARY, SEGMENT_PARAMETER,
     PARETO_CURVE, CLV_MODEL_CARD, CLV_BACKTEST, UNMATCHED_RETURN, INGEST_AUDIT, DATA_QUALITY_RESULT, DATA_DICTIONARY, PUBLICATION,
-    CURRENT_PUBLICATION, CUSTOMER_STATE_HISTORY, VALUE_CHANGE,
+    CURRENT_PUBLICATION, CUSTOMER_STATE_HISTORY, VALUE_CHANGE, COHORT_RETENTION, STAGE_TRANSITIONS, TIER_TRANSITIONS,
 )  # fmt: skip
 
 

@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvm_pipeline.domain import contracts, lifecycle, loyalty, rfm, tiers
+from cvm_pipeline.domain import contracts, lifecycle, loyalty, rfm, tiers, value_matrix
 from cvm_pipeline.domain.contracts import CUSTOMER_VALUE, Table
 from cvm_pipeline.domain.lifetime_value.decimals import MONEY, to_floats
 
@@ -57,6 +57,7 @@ class Parameters:
     lifecycle: lifecycle.Parameters
     loyalty: loyalty.Parameters
     grid: Mapping[str, str] = field(default_factory=lambda: rfm.DEFAULT_GRID)
+    value_matrix: value_matrix.Parameters = field(default_factory=value_matrix.Parameters)
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,7 @@ def assemble(
         "is_loyal": pa.array(
             loyalty.score(_floats(snapshot["frequency"]), _floats(snapshot["T"]), p_alive, parameters.loyalty)
         ),
+        "value_matrix": value_matrix.score(snapshot["margin_12m"].cast(MONEY), potential, bought, parameters.value_matrix),
         "is_excluded": pc.is_valid(snapshot["flag"]),
         "exclusion_reason": snapshot["flag"],
         "clv_model": pc.if_else(pa.array(bought), scores["clv_model"].cast(pa.string()), pa.scalar(None, pa.string())),

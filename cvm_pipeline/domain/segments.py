@@ -28,6 +28,7 @@ from cvm_pipeline.domain.contracts import (
     SEGMENT_SUMMARY,
     STAGES,
     TIERS,
+    VALUE_MATRIX,
 )
 from cvm_pipeline.domain.customer_value import arrow_schema
 from cvm_pipeline.domain.lifetime_value.race.intervals import TotalSpread
@@ -38,6 +39,7 @@ SCHEME_COLUMNS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "stage": ("lifecycle_stage", STAGES),
     "rfm": ("rfm_segment", RFM_SEGMENTS),
     "type": ("customer_type", CUSTOMER_TYPES),
+    "value_matrix": ("value_matrix", VALUE_MATRIX),
 }
 SUMMED = ("revenue_12m", "margin_12m", "clv", "total_value")
 # What `summary` reads of customer_value, for callers that fetch no more than they need.
@@ -103,6 +105,7 @@ def parameters(
             ("tier", _tier_parameters(fitted.tiers, settings, concentration)),
             ("rfm", _rfm_parameters(fitted)),
             ("stage", _stage_parameters(fitted)),
+            ("value_matrix", _matrix_parameters(fitted)),
         )
         for name, value in named.items()
         if value is not None and math.isfinite(value)
@@ -189,6 +192,11 @@ def _rfm_parameters(fitted: customer_value.Parameters) -> dict[str, float | None
         **{f"f_score_{k}_least_count": edge for k, edge in enumerate(edges.transactions, 3)},
         **{f"m_score_{k}_least_value": edge for k, edge in enumerate(edges.mean_value, 2)},
     }
+
+
+def _matrix_parameters(fitted: customer_value.Parameters) -> dict[str, Decimal | None]:
+    cuts = fitted.value_matrix
+    return {"high_above_margin_12m_value": cuts.margin_12m, "high_above_clv_value": cuts.clv}
 
 
 def _stage_parameters(fitted: customer_value.Parameters) -> dict[str, float | None]:

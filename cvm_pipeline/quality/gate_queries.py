@@ -35,6 +35,9 @@ change as (select * from {candidate}.value_change where as_of_date = $as_of_date
 pace as (select sum(transactions) as transactions, sum(transactions_12m) as transactions_12m, sum(net_sales) as net_sales,
   sum(net_sales_12m) as net_sales_12m, greatest(date_diff('day', min(first_order_date), $as_of_date::date) + 1, 1) / 365.25 as years
   from facts where flag is null),
+cohorts as (select * from {candidate}.cohort_retention where as_of_date = $as_of_date),
+moved as (select 'stage' as scheme, * from {candidate}.stage_transitions where as_of_date = $as_of_date
+  union all select 'tier', * from {candidate}.tier_transitions where as_of_date = $as_of_date),
 """
 
 _PASSED_THROUGH = (
@@ -137,9 +140,9 @@ SEGMENTS = (
         "membership_that_differs", "Memberships that are not what the customer's own row says, missing ones included",
         """select coalesce(s.customer_id, m.customer_id) as customer_id, coalesce(s.scheme, m.scheme) as scheme,
           s.segment as in_history, m.segment as in_membership
-        from (select customer_id, unnest(['tier', 'stage', 'rfm', 'type']) as scheme,
-                unnest([value_tier, lifecycle_stage, rfm_segment, customer_type]) as segment from history) s
-        full join (select customer_id, scheme, segment from membership where scheme in ('tier', 'stage', 'rfm', 'type')) m
+        from (select customer_id, unnest(['tier', 'stage', 'rfm', 'type', 'value_matrix']) as scheme,
+                unnest([value_tier, lifecycle_stage, rfm_segment, customer_type, value_matrix]) as segment from history) s
+        full join (select customer_id, scheme, segment from membership where scheme in ('tier', 'stage', 'rfm', 'type', 'value_matrix')) m
           on m.customer_id = s.customer_id and m.scheme = s.scheme
         where s.customer_id is null or (s.segment is not null and m.segment is distinct from s.segment)""",
     ),
@@ -212,16 +215,18 @@ HISTORY = (
         from history h left join memory m using (customer_id)
         where h.previous_tier is distinct from m.value_tier or h.previous_stage is distinct from m.lifecycle_stage""",
     ),
-    # No bound of the contract: a changed rule is a genuine cause, so that its check is relative.
+    # A changed rule of the configuration is a genuine cause; one of the code is accepted by hand, so its check is relative.
     replace(
         none_of(
-            "stage_transitions_forbidden", "Customers who left lost, or became new again, without a purchase or corrected data",
+            "stage_transitions_forbidden", "Customers who left lost, or became new again, without a purchase, corrected data or changed rules",
             """select h.customer_id, m.lifecycle_stage as stage_then, h.lifecycle_stage, m.last_order_date as last_order_then,
               h.last_order_date
             from history h join memory m using (customer_id) where h.first_order_date = m.first_order_date and (
               (m.lifecycle_stage = 'lost' and h.lifecycle_stage <> 'lost' and h.transactions = m.transactions
                 and h.last_order_date = m.last_order_date)
-              or (h.lifecycle_stage = 'new' and m.lifecycle_stage not in ('new', 'prospect')))""",
+              or (h.lifecycle_stage = 'new' and m.lifecycle_stage not in ('new', 'prospect')))
+            and (select count(distinct value) from {candidate}.segment_parameter where scheme = 'stage'
+              and parameter = 'rule_version' and as_of_date in ($as_of_date::date, $memory_date::date)) < 2""",
         ),
         low=None, high=None,
     ),
@@ -359,7 +364,53 @@ CHANGE = (
     ),
 )  # fmt: skip
 
-FACTS: tuple[FactQuery, ...] = (*CUSTOMERS, *MONEY_FACTS, *SEGMENTS, *HISTORY, *MODEL, *CHANGE)
+_IN_COHORTS = "from history where not is_excluded and transactions > 0"
+
+MOVEMENT = (
+    difference(
+        "cohort_revenue_difference", "Net revenue of all cohorts and periods less that of their customers",
+        "select sum(revenue) from cohorts", f"select sum(revenue_total) {_IN_COHORTS}",
+    ),
+    difference(
+        "cohort_margin_difference", "Net margin of all cohorts and periods less that of their customers",
+        "select sum(margin) from cohorts", f"select sum(margin_total) {_IN_COHORTS}",
+    ),
+    FactQuery(
+        "cohort_customers_difference", "Customers of all cohorts less the buyers that are not excluded",
+        f"""select cohort - buyers, cohort::varchar, buyers::varchar
+        from (select coalesce(sum(customers), 0)::bigint as cohort from cohorts where period = 0),
+          (select count(*) as buyers {_IN_COHORTS})""",
+        low=0, high=0,
+    ),
+    none_of(
+        "cohorts_impossible", "Cohort periods whose customers, active ones and retention contradict each other",
+        """select cohort, period, customers, active, retention from cohorts
+        where active > customers or (period = 0 and active <> customers) or abs(retention - active / customers) > 1e-9""",
+    ),
+    none_of(
+        "transitions_that_differ", "Moves whose customers or value are not those of customer_value, missing ones included",
+        """select coalesce(m.scheme, c.scheme) as scheme, coalesce(m."from", c."from") as "from", coalesce(m."to", c."to") as "to",
+          m.customers, c.customers as of_customers, m.value_moved, c.value_moved as value_of_customers
+        from moved m full join (select scheme, "from", "to", count(*) as customers, sum(total_value) as value_moved
+          from (select unnest(['stage', 'tier']) as scheme, total_value,
+                  unnest([coalesce(previous_stage, 'entry'), coalesce(previous_tier, 'entry')]) as "from",
+                  unnest([lifecycle_stage, value_tier]) as "to"
+                from history, day where not is_excluded and memory_date is not null) group by all) c
+          on c.scheme = m.scheme and c."from" = m."from" and c."to" = m."to"
+        where m.customers is distinct from c.customers or m.value_moved is distinct from c.value_moved""",
+    ),
+    none_of(
+        "transition_rows_not_adding_up", "States whose probabilities do not add up to 1",
+        """select scheme, "from", sum(probability) as total from moved group by all having abs(sum(probability) - 1) > 1e-9""",
+    ),
+    none_of(
+        "value_matrix_misplaced", "Prospects with a place in the value matrix, and buyers without one where there are cuts",
+        """select customer_id, transactions, value_matrix from history where (transactions = 0 and value_matrix is not null)
+          or (transactions > 0 and value_matrix is null and (select count(*) from history where transactions > 0 and not is_excluded) > 0)""",
+    ),
+)  # fmt: skip
+
+FACTS: tuple[FactQuery, ...] = (*CUSTOMERS, *MONEY_FACTS, *SEGMENTS, *HISTORY, *MODEL, *CHANGE, *MOVEMENT)
 
 GATE_FACT = Table(
     "gate_fact", "One row: the facts of one candidate, a column each.", ("as_of_date",), "snapshot",

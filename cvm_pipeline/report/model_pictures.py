@@ -1,22 +1,19 @@
 """Pictures of a model card: calibration, tracking, and the histogram of transforms, each a small PNG.
 
 Belongs here: charts from plain numbers. Not here: where the numbers come from (domain/), where a picture is shown (defs/).
-Drawn by Altair and vl-convert, which carry all that they need: nothing is fetched.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
 from cvm_pipeline.domain.lifetime_value.protocol import Floats
+from cvm_pipeline.report.charts import ACTUAL, EXPECTED, png
 
-_SIZE = {"width": 420, "height": 260}
-_ACTUAL, _EXPECTED = "#4c78a8", "#f58518"
 PIT_BINS = 20
 
 
@@ -29,13 +26,13 @@ def calibration(deciles: Sequence[tuple[float, float]], model: str, cut: date, d
     line = alt.Chart(pd.DataFrame({"x": [0.0, top], "y": [0.0, top]})).mark_line(color="#bbb").encode(x="x", y="y")
     points = (
         alt.Chart(frame)
-        .mark_point(filled=True, size=70, color=_ACTUAL)
+        .mark_point(filled=True, size=70, color=ACTUAL)
         .encode(
             x=alt.X("predicted", title=f"forecast transactions in {days} days"),
             y=alt.Y("actual", title="transactions that came"),
         )
     )
-    return _png(line + points, f"Calibration of {model}, cut {cut}")
+    return png(line + points, f"Calibration of {model}, cut {cut}")
 
 
 def tracking(days: Sequence[date], actual: Floats, expected: Floats, model: str, cut: date) -> bytes:
@@ -52,12 +49,12 @@ def tracking(days: Sequence[date], actual: Floats, expected: Floats, model: str,
             y=alt.Y("repeats:Q", title="cumulative repeat transactions"),
             color=alt.Color(
                 "series:N", title=None,
-                scale=alt.Scale(domain=["actual", "expected"], range=[_ACTUAL, _EXPECTED]),
+                scale=alt.Scale(domain=["actual", "expected"], range=[ACTUAL, EXPECTED]),
             ),
         )
     )  # fmt: skip
     rule = alt.Chart(pd.DataFrame({"day": [pd.Timestamp(cut)]})).mark_rule(strokeDash=[4, 4]).encode(x="day:T")
-    return _png(lines + rule, f"Tracking of {model}: fitted left of the line")
+    return png(lines + rule, f"Tracking of {model}: fitted left of the line")
 
 
 def pit_histogram(pit: Floats, model: str) -> bytes:
@@ -68,17 +65,11 @@ def pit_histogram(pit: Floats, model: str) -> bytes:
     frame = pd.DataFrame({"pit": (edges[:-1] + edges[1:]) / 2.0, "share": share / max(pit.size, 1) * PIT_BINS})
     bars = (
         alt.Chart(frame)
-        .mark_bar(color=_ACTUAL, width=18)
+        .mark_bar(color=ACTUAL, width=18)
         .encode(
             x=alt.X("pit", title="transform of the value that came", scale=alt.Scale(domain=[0, 1])),
             y=alt.Y("share", title="density (1 = calibrated)"),
         )
     )
     rule = alt.Chart(pd.DataFrame({"y": [1.0]})).mark_rule(strokeDash=[4, 4]).encode(y="y")
-    return _png(bars + rule, f"PIT of {model}, all cuts")
-
-
-def _png(chart: Any, title: str) -> bytes:
-    import vl_convert
-
-    return bytes(vl_convert.vegalite_to_png(chart.properties(title=title, **_SIZE).to_dict(), scale=1.0))
+    return png(bars + rule, f"PIT of {model}, all cuts")

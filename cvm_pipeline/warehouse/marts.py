@@ -13,7 +13,8 @@ import duckdb
 import numpy as np
 import pyarrow as pa
 
-from cvm_pipeline.domain import lifecycle, segments
+from cvm_pipeline.domain import lifecycle, segments, value_matrix
+from cvm_pipeline.domain.contracts import ENTRY
 from cvm_pipeline.domain.lifetime_value.margin import MarginSums
 from cvm_pipeline.domain.lifetime_value.race.intervals import TotalSpread
 from cvm_pipeline.domain.lifetime_value.race.slices import COLUMNS
@@ -187,6 +188,48 @@ def stage_base(con: duckdb.DuckDBPyConnection, as_of: date) -> lifecycle.BaseFac
         [as_of],
     ).fetchall()[0]
     return lifecycle.BaseFacts(as_of, float(rhythm[0]), float(rhythm[1]), float(margins[0]), float(margins[1]))
+
+
+def value_matrix_cuts(con: duckdb.DuckDBPyConnection, as_of: date) -> value_matrix.Parameters:
+    """The lower medians of margin_12m and clv over who is fitted on, as exact as they are published."""
+    row = con.execute(
+        f"""select quantile_disc(s.margin_12m, 0.5), quantile_disc(coalesce(v.clv, 0)::decimal(18,4), 0.5)
+            from (select customer_id, margin_12m from {_FITTED_ON}) s join value.customer_scores v using (customer_id)""",
+        [as_of],
+    ).fetchall()[0]
+    return value_matrix.Parameters(*row)
+
+
+def moves(con: duckdb.DuckDBPyConnection, before: str, now: str) -> pa.Table:
+    """from, to, customers, value_moved of the candidate's customers, by two columns of customer_value."""
+    return read_table(
+        con,
+        f"""select coalesce({before}, '{ENTRY}') as "from", {now} as "to", count(*) as customers,
+                   sum(total_value)::decimal(18,4) as value_moved
+            from candidate.customer_value where not is_excluded group by all""",
+    )
+
+
+def moves_since(con: duckdb.DuckDBPyConnection, then: pa.Table, now: str) -> pa.Table:
+    """from, to, customers: states then (customer_id, state) against a column of the candidate's customer_value."""
+    con.register("then_states", then)
+    try:
+        return read_table(
+            con,
+            f"""select t.state as "from", c.{now} as "to", count(*) as customers
+                from then_states t join candidate.customer_value c using (customer_id) group by all""",
+        )
+    finally:
+        con.unregister("then_states")
+
+
+def customers_by(con: duckdb.DuckDBPyConnection, column: str, states: Sequence[str]) -> np.ndarray:
+    """Customers of the candidate by state, (n,), in the order given; excluded ones are left out."""
+    rows = con.execute(
+        f"select {column}, count(*) from candidate.customer_value where not is_excluded group by all"
+    ).fetchall()
+    found = dict(rows)
+    return np.array([float(found.get(state, 0)) for state in states])
 
 
 def summary_rows(con: duckdb.DuckDBPyConnection) -> pa.Table:

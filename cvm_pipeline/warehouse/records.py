@@ -1,6 +1,6 @@
 """Candidate tables that are the facts themselves, told for readers: no measure is computed here.
 
-Belongs here: the golden record, personal data, unmatched returns and the audit, as plain SQL on `marts` and `clean`.
+Belongs here: the golden record, personal data, unmatched returns, cohorts and the audit, as plain SQL on `marts` and `clean`.
 """
 
 from __future__ import annotations
@@ -29,6 +29,9 @@ _UNMATCHED = """
     create or replace table candidate.unmatched_return as
     select order_id, line, customer_id, returned_at, amount from marts.fct_unmatched_returns where returned_date <= ?
 """
+_COHORTS = """
+    create or replace table candidate.cohort_retention as select * from marts.fct_cohort_periods where as_of_date = ?
+"""
 _AUDIT = """
     create or replace table candidate.ingest_audit as
     select source, file_hash, entity, file, rows_read, rows_accepted, rows_quarantined, rows_duplicate, rows_filtered,
@@ -38,7 +41,7 @@ _AUDIT = """
 
 
 def write_records(con: duckdb.DuckDBPyConnection, as_of: date) -> None:
-    """candidate.customer, customer_pii, unmatched_return and ingest_audit of one snapshot."""
-    for sql in (_CUSTOMER, _PII, _UNMATCHED):
+    """candidate.customer, customer_pii, unmatched_return, cohort_retention and ingest_audit of one snapshot."""
+    for sql in (_CUSTOMER, _PII, _UNMATCHED, _COHORTS):
         con.execute(sql, [as_of])
     con.execute(_AUDIT)

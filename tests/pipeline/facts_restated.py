@@ -199,3 +199,39 @@ def restated(history: History, as_of: dt.date) -> Rows:
             "gap_count": len(gaps),
         }  # fmt: skip
     return rows
+
+
+def cohorts_of(history: History, as_of: dt.date, months: int = 1) -> dict[tuple[dt.date, int], dict[str, object]]:
+    """What fct_cohort_periods holds, by cohort and period."""
+
+    def number(day: dt.date) -> int:
+        return (day.year * 12 + day.month - 1) // months
+
+    def first_day(period: int) -> dt.date:
+        return dt.date(period * months // 12, period * months % 12 + 1, 1)
+
+    customers, bought, events = known(history, as_of), transactions(history, as_of), money_events(history)
+    cohorts: dict[int, list[str]] = defaultdict(list)
+    for customer, days in bought.items():
+        if days and not customers[customer].get("flag"):
+            cohorts[number(min(days))].append(customer)
+    rows = {}
+    for cohort, members in cohorts.items():
+        cumulated = Decimal(0)
+        for period in range(number(as_of) - cohort + 1):
+            moved = [
+                (revenue, margin)
+                for customer in members
+                for day, revenue, margin, _ in events[customer]
+                if day <= as_of and max(number(day) - cohort, 0) == period
+            ]
+            active = sum(any(number(day) - cohort == period for day in bought[customer]) for customer in members)
+            margin = sum((each for _, each in moved), Decimal(0))
+            cumulated += margin
+            rows[first_day(cohort), period] = {
+                "customers": len(members), "active": active, "retention": active / len(members),
+                "revenue": sum((each for each, _ in moved), Decimal(0)), "margin": margin,
+                "cumulative_value": rounded(Fraction(cumulated) / len(members)),
+                "is_complete": first_day(cohort + period + 1) <= as_of + dt.timedelta(days=1),
+            }  # fmt: skip
+    return rows

@@ -38,18 +38,20 @@ KEYS = {
         int_slice_attributes int_slice_dates int_slice_days int_slice_flags int_slice_histories int_slice_revenue
         int_slice_sample int_slice_transactions int_snapshot_base int_standing_days int_transactions
         int_unmatched_returns""",
-    "marts": """dim_customers dim_customers_as_of dim_products fct_customer_days fct_customer_slices fct_customer_snapshot
-        fct_order_lines fct_orders fct_return_allocations fct_slice_attributes fct_slice_transactions fct_snapshot_base
-        fct_unmatched_returns""",
+    "marts": """dim_customers dim_customers_as_of dim_products fct_cohort_periods fct_customer_days fct_customer_slices
+        fct_customer_snapshot fct_order_lines fct_orders fct_return_allocations fct_slice_attributes
+        fct_slice_transactions fct_snapshot_base fct_unmatched_returns""",
     "value": "clv_backtest clv_model_card customer_scores value_change",
-    "candidate": """clv_backtest clv_model_card customer customer_pii customer_state_history customer_value ingest_audit
-        pareto_curve segment_membership segment_parameter segment_summary unmatched_return value_change""",
-    "gate": """clv_backtest clv_model_card customer customer_pii customer_state_history customer_value customer_value_history
-        data_dictionary gate_fact ingest_audit pareto_curve segment_membership segment_parameter segment_summary
-        unmatched_return value_change""",
-    "cvm": """clv_backtest clv_model_card current_publication customer customer_state_history customer_value
+    "candidate": """clv_backtest clv_model_card cohort_retention customer customer_pii customer_state_history customer_value
+        ingest_audit pareto_curve segment_membership segment_parameter segment_summary stage_transitions
+        tier_transitions unmatched_return value_change""",
+    "gate": """clv_backtest clv_model_card cohort_retention customer customer_pii customer_state_history customer_value
+        customer_value_history data_dictionary gate_fact ingest_audit pareto_curve segment_membership segment_parameter
+        segment_summary stage_transitions tier_transitions unmatched_return value_change""",
+    "cvm": """clv_backtest clv_model_card cohort_retention current_publication customer customer_state_history customer_value
         customer_value_history data_dictionary data_quality_result ingest_audit pareto_curve publication
-        segment_membership segment_parameter segment_summary unmatched_return value_change""",
+        segment_membership segment_parameter segment_summary stage_transitions tier_transitions unmatched_return
+        value_change""",
     "cvm_pii": "customer_pii",
 }
 
@@ -107,7 +109,7 @@ def test_every_critical_check_of_the_gate_blocks(definitions):
 def test_publication_can_not_be_run_in_part(definitions):
     publish = next(asset for asset in definitions.assets if getattr(asset, "op", None) and asset.op.name == "publish")
     assert not publish.can_subset
-    assert len(publish.keys) == 18
+    assert len(publish.keys) == 21
 
 
 def test_the_schedule_asks_for_the_last_day_of_the_period_that_ended(definitions, shop):

@@ -12,7 +12,7 @@ import duckdb
 import pytest
 import yaml
 from clean_fixture import PROJECT, Build, History, builds_facts, order, random_history, run_dbt
-from facts_restated import FIRST, MARGIN_RATE, SECOND, base_of, known, read, restated, snapshot
+from facts_restated import FIRST, MARGIN_RATE, SECOND, base_of, cohorts_of, known, read, restated, snapshot
 
 
 @pytest.fixture(scope="module")
@@ -52,6 +52,19 @@ def test_the_base_agrees_with_a_plain_restatement(work: Path, history: History, 
     found = read(work, f"select * from marts.fct_snapshot_base where as_of_date = date '{as_of}'")
     expected = base_of(history, as_of)
     assert found == [expected | {"gap_k": pytest.approx(expected["gap_k"], rel=1e-12)}]
+
+
+@pytest.mark.parametrize("as_of", [FIRST, SECOND])
+def test_cohorts_agree_with_a_plain_restatement_and_hold_all_revenue_of_their_customers(
+    work: Path, history: History, as_of: dt.date
+):
+    rows = read(work, f"select * exclude (as_of_date) from marts.fct_cohort_periods where as_of_date = date '{as_of}'")
+    found = {(row.pop("cohort"), row.pop("period")): row for row in rows}
+    assert len(found) == len(rows) > 30
+    assert found == cohorts_of(history, as_of)
+    assert sum(row["revenue"] for row in rows) == sum(
+        row["revenue_total"] for row in snapshot(work, as_of).values() if row["transactions"] and not row["flag"]
+    )
 
 
 @pytest.mark.parametrize("as_of", [FIRST, SECOND])

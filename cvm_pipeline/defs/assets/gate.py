@@ -21,7 +21,8 @@ from cvm_pipeline.warehouse.work import connect
 
 CANDIDATES = ("customer_value", "customer", "customer_pii", "segment_membership", "segment_summary", "segment_parameter",
          "pareto_curve", "clv_model_card", "clv_backtest", "unmatched_return", "ingest_audit",
-         "customer_state_history", "value_change")  # fmt: skip
+         "customer_state_history", "value_change", "cohort_retention", "stage_transitions",
+         "tier_transitions")  # fmt: skip
 
 
 class GateConfig(dg.Config):

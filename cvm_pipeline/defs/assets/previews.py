@@ -14,7 +14,7 @@ def previewed(
     relation: str,
     where: str = "true",
     private: bool = False,
-    **more: str,
+    **more: dg.MetadataValue | str,
 ) -> dg.MaterializeResult:
     """The result of materialising `relation`; a private table shows its row count alone."""
     count = con.execute(f"select count(*) from {relation} where {where}").fetchall()[0][0]

@@ -2,6 +2,7 @@
 
 import datetime as dt
 from collections.abc import Iterator
+from typing import Any
 
 import dagster as dg
 import pyarrow as pa
@@ -11,6 +12,7 @@ from cvm_pipeline.defs.assets.gate import CANDIDATES
 from cvm_pipeline.defs.assets.previews import previewed
 from cvm_pipeline.defs.gate import memory_date
 from cvm_pipeline.defs.partitions import snapshots_of
+from cvm_pipeline.defs.pictures import pictures_of_base
 from cvm_pipeline.defs.segmentation import fit_segments, rule_versions, write_candidates
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
 from cvm_pipeline.domain.contracts import table
@@ -32,7 +34,8 @@ def segment_assets(project: Project) -> dg.AssetsDefinition:
                 ["candidate", name],
                 description=table(name).grain,
                 deps=[["value", "customer_scores"], ["value", "clv_model_card"], ["value", "clv_backtest"], ["value", "value_change"], ["marts", "dim_customers_as_of"],
-                      ["marts", "fct_unmatched_returns"], ["marts", "fct_snapshot_base"], ["clean", "ingest_audit"]],
+                      ["marts", "fct_unmatched_returns"], ["marts", "fct_snapshot_base"], ["marts", "fct_cohort_periods"], ["marts", "fct_customer_slices"],
+                      ["clean", "ingest_audit"]],
                 kinds={"python", "duckdb"},
                 owners=["team:data-science"],
             )
@@ -50,8 +53,10 @@ def segment_assets(project: Project) -> dg.AssetsDefinition:
             connect(project.home, workshop.engine) as con,
         ):
             write_candidates(con, project, as_of, fit_segments(con, project, as_of), _memory(project, as_of))
+            pictures = pictures_of_base(con, as_of)
             for name in CANDIDATES:
-                yield previewed(con, ["candidate", name], f"candidate.{name}", private=name == "customer_pii")
+                shown: dict[str, Any] = pictures.get(name, {})
+                yield previewed(con, ["candidate", name], f"candidate.{name}", private=name == "customer_pii", **shown)
 
     return segments
 

@@ -317,3 +317,48 @@ def test_with_memory_only_undone_orders_break_a_transition(previous: str | None,
 def test_transitions(previous: str | None, stage: str, has_new: bool, broken: str | None) -> None:
     found = lifecycle.check_transitions(pa.array([previous], pa.string()), pa.array([stage]), np.array([has_new]))
     assert found.to_pylist() == [broken]
+
+
+YOUNG: dict[str, object] = {
+    "T": 700, "transactions": 3, "frequency": 2, "second_half_transactions": 2, "second_half_sales": 900, "first_half_sales": 0,
+}  # fmt: skip
+ONCE: dict[str, object] = {"transactions": 1, "frequency": 0, "second_half_transactions": 0, "T": 150}
+
+# Boundary -> what varies: below, at, above; the stage of each; all else.
+BOUNDARIES: dict[str, tuple[str, tuple, tuple[str, str, str], dict[str, object]]] = {
+    "silence and the limit": ("days_since_last", (99, 100, 101), ("mature", "mature", "declining"), {}),
+    "silence and a limit between two days": ("gap_limit", (99.5, 100, 100.5), ("declining", "mature", "mature"),
+                                             {"days_since_last": 100}),
+    "silence and twice the limit": ("days_since_last", (199, 200, 201), ("declining", "declining", "lost"), {}),
+    "p_alive and lost_below, silent": ("p_alive", (0.1999, 0.2, 0.2001), ("lost", "declining", "declining"),
+                                       {"days_since_last": 101}),
+    "p_alive and lost_below, not silent": ("p_alive", (0.1999, 0.2, 0.2001), ("declining", "declining", "declining"),
+                                           {"days_since_last": 100}),
+    "p_alive and at_risk_below": ("p_alive", (0.4999, 0.5, 0.5001), ("declining", "mature", "mature"), {}),
+    "time since the return and the limit": ("back", (99, 100, 101), ("reactivated", "reactivated", "mature"), {}),
+    "tenure and new_for": ("T", (59, 60, 61), ("new", "new", "mature"), {}),
+    "silence of who bought once and the limit": ("days_since_last", (99, 100, 101), ("new", "new", "declining"), ONCE),
+    "tenure of 24 months": ("T", (729, 730, 731), ("mature", "growing", "growing"),
+                            {"second_half_transactions": 2, "second_half_sales": 60}),
+    "margin and its growth": ("margin_12m", ("1199.9999", "1200", "1200.0001"), ("mature", "growing", "growing"), {}),
+    "the earlier margin and nothing": ("margin_prior_12m", ("-0.0001", "0", "0.0001"), ("mature", "mature", "growing"), {}),
+    "transactions of the young": ("transactions", (2, 3, 4), ("mature", "growing", "growing"), YOUNG),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("boundary", BOUNDARIES)
+def test_every_boundary_just_below_at_it_and_just_above(boundary: str) -> None:
+    name, values, stages, given_row = BOUNDARIES[boundary]
+    grows = "24 months" in boundary or "margin" in boundary
+    for value, stage in zip(values, stages, strict=True):
+        row = (GROWN if grows else {}) | given_row
+        p_alive = 0.9
+        if name == "p_alive":
+            p_alive = value
+        elif name == "back":
+            row = row | {"reactivated_date": AS_OF - timedelta(days=value)}
+        else:
+            row = row | {name: value}
+        if name == "transactions":
+            row = row | {"frequency": value - 1}
+        assert staged(p_alive, **row)[0] == stage, (boundary, value)

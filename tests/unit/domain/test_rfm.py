@@ -99,6 +99,24 @@ def test_grouped_counts_fit_as_the_plain_values_do(values: list[int], absent: li
     assert rfm.edges(both, 5) == rfm.edges(counts, 5)
 
 
+def test_where_most_bought_once_frequency_tells_only_repeat_buyers_apart_and_the_others_differ_by_recency_and_value() -> (
+    None
+):
+    once = 950
+    days = [1 + n % 500 for n in range(1000)]
+    transactions = [1] * once + [2 + n % 6 for n in range(50)]
+    means = [float(5 + n * 7 % 300) for n in range(1000)]
+    found = scored(days, transactions, means, fitted(days, transactions, means))
+    f, r, m = (getattr(found, name).to_pylist() for name in ("f_score", "r_score", "m_score"))
+    assert set(f[:once]) == {1} and set(f[once:]) == {2, 3, 4, 5}
+    for scores in (r[:once], m[:once]):
+        shares = [scores.count(score) / once for score in (1, 2, 3, 4, 5)]
+        assert all(0.15 < share < 0.25 for share in shares), "one-time buyers spread over all fifths"
+    names = found.rfm_segment.to_pylist()
+    assert not {"Champions", "Loyal", "Can't Lose Them"} & set(names[:once]), "nobody is loyal who bought once"
+    assert len(set(names[:once])) >= 4
+
+
 def test_edges_of_whole_numbers_are_whole() -> None:
     edges = rfm.edges(rfm.count(np.array([1.0, 1, 1, 1, 7])), 5, integral=True)
     assert all(edge == int(edge) for edge in edges)

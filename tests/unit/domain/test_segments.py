@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from cvm_pipeline.domain import customer_value, lifecycle, loyalty, rfm, segments, tiers
+from cvm_pipeline.domain import customer_value, lifecycle, loyalty, rfm, segments, tiers, value_matrix
 from cvm_pipeline.domain.contracts import (
     CUSTOMER_TYPES,
     PARETO_CURVE,
@@ -23,6 +23,7 @@ from cvm_pipeline.domain.contracts import (
     SEGMENT_SUMMARY,
     STAGES,
     TIERS,
+    VALUE_MATRIX,
 )
 from cvm_pipeline.domain.lifetime_value.decimals import MONEY
 from cvm_pipeline.domain.lifetime_value.race.intervals import TotalSpread
@@ -37,6 +38,7 @@ customers = st.lists(
             "lifecycle_stage": st.sampled_from(STAGES),
             "rfm_segment": st.none() | st.sampled_from(RFM_SEGMENTS),
             "customer_type": st.none() | st.sampled_from(CUSTOMER_TYPES),
+            "value_matrix": st.none() | st.sampled_from(VALUE_MATRIX),
             "is_excluded": st.booleans(),
             "p_alive": st.none() | st.floats(0, 1),
             "revenue_12m": amounts,
@@ -142,6 +144,7 @@ def fitted(values: list[float]) -> tuple[customer_value.Parameters, tiers.Concen
         tiers=tiers.fit(ids, money, everybody),
         lifecycle=lifecycle.fit(facts, None),
         loyalty=loyalty.fit(counts, counts),
+        value_matrix=value_matrix.Parameters(Decimal("12.5"), Decimal("0.0001")),
     )
     return made, tiers.concentration(money, everybody)
 
@@ -173,6 +176,8 @@ def test_parameters_tell_every_cut_limit_and_share() -> None:
     assert found["stage", "new_for_days"] == 40
     assert found["stage", "base_margin_ratio"] == 1.5
     assert found["stage", "loyal_least_tenure_days"] == 68
+    assert found["value_matrix", "high_above_margin_12m_value"] == 12.5
+    assert found["value_matrix", "high_above_clv_value"] == 0.0001
 
 
 def test_what_is_out_of_reach_has_no_row() -> None:

@@ -26,7 +26,7 @@ ALICE: dict[str, Any] = {
     "total_value": 30, "value_rank": 1, "value_percentile": 1.0, "value_tier": "A", "previous_tier": "A", "r_score": 5,
     "f_score": 5, "m_score": 5, "rfm_cell": "555", "rfm_segment": "Champions", "lifecycle_stage": "new",
     "previous_stage": "new", "stage_since": EARLIER, "stage_reason": "first purchase 172 days ago", "is_loyal": False,
-    "is_excluded": False, "clv_model": "mbg_nbd",
+    "is_excluded": False, "clv_model": "mbg_nbd", "value_matrix": "star",
 }  # fmt: skip
 BOB = ALICE | {
     "customer_id": "bob", "customer_type": None, "first_order_date": date(2024, 3, 1), "last_order_date": date(2024, 3, 1),
@@ -35,6 +35,7 @@ BOB = ALICE | {
     "expected_transactions_12m": 0.5, "clv": 10, "clv_12m": 10, "clv_36m": 20, "clv_high": 30, "existing_value": 35,
     "potential_value": 10, "total_value": 10, "value_rank": 2, "value_percentile": 2 / 3, "value_tier": "B",
     "previous_tier": "B", "r_score": 3, "f_score": 1, "m_score": 1, "rfm_cell": "311", "rfm_segment": "New",
+    "value_matrix": "maintain",
 }  # fmt: skip
 PAM = dict.fromkeys(ALICE) | {
     "customer_id": "pam", "customer_type": "company", "transactions": 0, "frequency": 0, "monetary_value": 0,
@@ -65,8 +66,8 @@ insert into cand.cvm.customer by name
   select customer_id, transactions = 0 as is_prospect, publication_id from cand.cvm.customer_value;
 insert into pii.cvm_pii.customer_pii by name select 'alice' as customer_id, 'alice@example.org' as email, 'p2' as publication_id;
 insert into cand.cvm.segment_membership by name
-  select as_of_date, unnest(['tier', 'stage', 'rfm', 'type']) as scheme, customer_id,
-    unnest([value_tier, lifecycle_stage, rfm_segment, coalesce(customer_type, 'unknown')]) as segment, publication_id
+  select as_of_date, unnest(['tier', 'stage', 'rfm', 'type', 'value_matrix']) as scheme, customer_id,
+    unnest([value_tier, lifecycle_stage, rfm_segment, coalesce(customer_type, 'unknown'), value_matrix]) as segment, publication_id
   from cand.cvm.customer_value;
 delete from cand.cvm.segment_membership where segment is null;
 insert into cand.cvm.segment_summary by name
@@ -74,8 +75,8 @@ insert into cand.cvm.segment_summary by name
     sum(margin_12m) as margin_12m, sum(coalesce(clv, 0)) as clv, sum(total_value) as total_value, 'p2' as publication_id
   from cand.cvm.segment_membership m join cand.cvm.customer_value v using (customer_id) group by all;
 insert into cand.cvm.customer_state_history by name
-  select customer_id, unnest(['tier', 'stage', 'rfm']) as scheme, as_of_date as valid_from,
-    unnest([value_tier, lifecycle_stage, rfm_segment]) as state, 'behaviour' as cause, 1 as rule_version, 'p2' as publication_id
+  select customer_id, unnest(['tier', 'stage', 'rfm', 'warning', 'value_matrix']) as scheme, as_of_date as valid_from,
+    unnest([value_tier, lifecycle_stage, rfm_segment, warning_level, value_matrix]) as state, 'behaviour' as cause, 1 as rule_version, 'p2' as publication_id
   from cand.cvm.customer_value;
 delete from cand.cvm.customer_state_history where state is null;
 insert into cand.cvm.pareto_curve values ('2024-06-30', 0, 0, 'p2'), ('2024-06-30', 33, .75, 'p2'), ('2024-06-30', 100, 1, 'p2');
@@ -89,6 +90,15 @@ insert into cand.cvm.value_change by name
 insert into cand.cvm.unmatched_return values ('r5', 1, 'bob', '2024-04-01', 5, 'p2');
 insert into cand.cvm.ingest_audit values
   ('orders', 'ab', 'orders', 'orders.csv', 10, 5, 2, 1, 1, 1, '2024-07-01', 'p2');
+insert into cand.cvm.cohort_retention values
+  ('2024-06-30', '2024-01-01', 0, 1, 1, 1, 100, 100, 100, true, 'p2'),
+  ('2024-06-30', '2024-01-01', 4, 1, 1, 1, 50, 50, 150, true, 'p2'),
+  ('2024-06-30', '2024-03-01', 0, 1, 1, 1, 40, 40, 40, true, 'p2'),
+  ('2024-06-30', '2024-03-01', 1, 1, 0, 0, -5, -5, 35, true, 'p2');
+insert into cand.cvm.stage_transitions values
+  ('2024-06-30', 'new', 'new', 2, 1, 40, 'p2'), ('2024-06-30', 'prospect', 'prospect', 1, 1, 0, 'p2');
+insert into cand.cvm.tier_transitions values
+  ('2024-06-30', 'A', 'A', 1, 1, 30, 'p2'), ('2024-06-30', 'B', 'B', 1, 1, 10, 'p2'), ('2024-06-30', 'D', 'D', 1, 1, 0, 'p2');
 """
 
 

@@ -93,6 +93,13 @@ BROKEN = {
     "a_change_of_value_is_the_sum_of_its_parts": "update cand.cvm.value_change set time = time + .0001 where customer_id = 'bob'",
     "changes_of_value_are_between_the_published_values": "delete from cand.cvm.value_change where customer_id = 'bob'",
     "changes_of_value_add_up_to_that_of_the_base": "update cand.cvm.value_change set identity = .0001 where customer_id = 'bob'",
+    "cohort_revenue_reconciles_with_the_customers": "update cand.cvm.cohort_retention set revenue = 99.9999 where revenue = 100",
+    "cohort_margin_reconciles_with_the_customers": "update cand.cvm.cohort_retention set margin = 99.9999 where margin = 100",
+    "cohorts_hold_every_buyer": "update cand.cvm.cohort_retention set customers = 2 where cohort = '2024-01-01' and period = 0",
+    "cohorts_are_possible": "update cand.cvm.cohort_retention set active = 0, retention = 0 where period = 0",
+    "transitions_are_those_of_the_customers": "update cand.cvm.tier_transitions set value_moved = 30.0001 where \"to\" = 'A'",
+    "transition_probabilities_add_up_to_1": "update cand.cvm.stage_transitions set probability = .9 where \"to\" = 'new'",
+    "value_matrix_places_exactly_the_buyers": f"update {HISTORY} set value_matrix = 'grow' where customer_id = 'pam'",
 }
 
 
@@ -126,6 +133,7 @@ def test_a_failing_fact_shows_what_was_compared_and_the_rows(candidate: duckdb.D
 def test_the_first_snapshot_has_nothing_to_compare_with(candidate: duckdb.DuckDBPyConnection) -> None:
     candidate.execute(f"delete from {HISTORY} where as_of_date = '2024-05-31'")
     candidate.execute(f"update {HISTORY} set previous_tier = null, previous_stage = null")
+    candidate.execute("delete from cand.cvm.stage_transitions; delete from cand.cvm.tier_transitions")
     facts = compute(candidate, replace(NAMES, memory_date=None), AS_OF)
     assert [fact.name for fact in facts if fact.value is None] == [
         "customers_against_earlier",
@@ -140,7 +148,7 @@ def test_the_first_snapshot_has_nothing_to_compare_with(candidate: duckdb.DuckDB
 def test_memory_without_an_earlier_snapshot_fails(candidate: duckdb.DuckDBPyConnection) -> None:
     facts = compute(candidate, replace(NAMES, memory_date=None), AS_OF)
     names = {result.name for result in judge(facts, AS_OF, SUITE, PARAMETERS).blocking_failures()}
-    assert names == {"previous_states_are_those_published_then"}
+    assert names == {"previous_states_are_those_published_then", "transitions_are_those_of_the_customers"}
 
 
 def test_an_old_snapshot_is_judged_beside_a_newer_customer_value(candidate: duckdb.DuckDBPyConnection) -> None:
@@ -156,6 +164,18 @@ def test_leaving_lost_by_a_purchase_is_allowed(candidate: duckdb.DuckDBPyConnect
     )
     candidate.execute(f"update {HISTORY} set lifecycle_stage = 'reactivated' {OF_ALICE}")
     assert "no_stage_was_left_without_cause" not in failed(candidate)
+
+
+@pytest.mark.parametrize(("then", "is_judged"), [(7.0, True), (8.0, False)])
+def test_a_stage_left_by_changed_rules_is_allowed_and_by_the_same_is_not(
+    candidate: duckdb.DuckDBPyConnection, then: float, is_judged: bool
+) -> None:
+    candidate.execute(BROKEN["no_stage_was_left_without_cause"])
+    for day, version in ((EARLIER, then), (AS_OF, 7.0)):
+        candidate.execute(
+            "insert into cand.cvm.segment_parameter values (?, 'stage', 'rule_version', ?, 'p2')", [day, version]
+        )
+    assert ("no_stage_was_left_without_cause" in failed(candidate)) == is_judged
 
 
 def test_a_fallback_with_its_reason_is_a_sound_champion(candidate: duckdb.DuckDBPyConnection) -> None:
