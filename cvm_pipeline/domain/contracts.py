@@ -24,6 +24,10 @@ CUSTOMER_TYPES = ("individual", "company")
 EXCLUSIONS = ("employee", "reseller", "test", "outlier")
 SCHEMES = ("tier", "stage", "rfm", "type")
 SEVERITIES = ("critical", "warning")
+# They add up to the change of clv, exactly.
+VALUE_CHANGE_PARTS = (
+    "frequency", "recency", "time", "spend", "margin", "model", "correction", "entry", "identity",
+)  # fmt: skip
 
 Writing = Literal["newest", "snapshot", "state", "log"]
 

@@ -142,8 +142,10 @@ def test_every_column_and_table_says_what_it_means() -> None:
 def test_a_column_has_one_type_wherever_it_stands() -> None:
     assert {column.type for _, column in COLUMNS} <= TYPES
     types: dict[str, set[str]] = {}
-    for _, column in COLUMNS:
-        types.setdefault(column.name, set()).add(column.type)
+    for of, column in COLUMNS:
+        # tables.md names the parts of a change after what moved: money by a frequency, a recency, a model.
+        if of.name != "value_change" or column.name not in ("frequency", "recency", "model"):
+            types.setdefault(column.name, set()).add(column.type)
     assert {name: found for name, found in types.items() if len(found) > 1} == {}
 
 
