@@ -149,7 +149,7 @@ def _history(told: dict[str, Any]) -> list[str]:
 
 
 def _change(change: dict[str, Any] | None) -> list[str]:
-    from cvm_pipeline.warehouse.customer_story import CHANGE_PARTS
+    from cvm_pipeline.domain.contracts import VALUE_CHANGE_PARTS
 
     if change is None:
         return []
@@ -157,5 +157,7 @@ def _change(change: dict[str, Any] | None) -> list[str]:
     lines = [
         f"clv {'new' if before is None else f'{before:,.2f}'} to {change['clv'] or 0:,.2f}: {change['change']:+,.2f}"
     ]
-    parts = sorted(((change[name], name) for name in CHANGE_PARTS if change[name]), key=lambda part: -abs(part[0]))
+    parts = sorted(
+        ((change[name], name) for name in VALUE_CHANGE_PARTS if change[name]), key=lambda part: -abs(part[0])
+    )
     return lines + [f"{amount:+12,.2f}  {name}: {_PART_WORDS[name]}" for amount, name in parts]

@@ -30,6 +30,10 @@ CAUSES = ("behaviour", "rule change", "identity merge", "corrected data")
 # Where a customer comes from that the snapshot before did not know.
 ENTRY = "entry"
 SEVERITIES = ("critical", "warning")
+# They add up to the change of clv, exactly.
+VALUE_CHANGE_PARTS = (
+    "frequency", "recency", "time", "spend", "margin", "model", "correction", "entry", "identity",
+)  # fmt: skip
 
 Writing = Literal["newest", "snapshot", "state", "stays", "log"]
 

@@ -27,13 +27,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvm_pipeline.domain.behaviour_states import AFTER, AGED, BEFORE, MOVED, NOW, ORDERS, SIDES, THEN, States, rows_for
+from cvm_pipeline.domain.contracts import VALUE_CHANGE_PARTS
 from cvm_pipeline.domain.lifetime_value.decimals import MONEY, from_units, rounded, to_floats, to_units
 from cvm_pipeline.domain.lifetime_value.protocol import Floats
 from cvm_pipeline.domain.lifetime_value.valuation import Valuation
 
 # In the order in which a tie for the remainder is broken.
-SHARED = ("frequency", "recency", "time", "spend", "margin", "model")
-PARTS = (*SHARED, "correction", "entry", "identity")
+SHARED = VALUE_CHANGE_PARTS[:6]
+PARTS = VALUE_CHANGE_PARTS
 
 SCHEMA = pa.schema(
     [

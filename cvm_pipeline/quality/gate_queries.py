@@ -11,8 +11,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from cvm_pipeline.domain.contracts import MONEY, TABLES, Column, Table
-from cvm_pipeline.domain.value_change import PARTS
+from cvm_pipeline.domain.contracts import MONEY, TABLES, VALUE_CHANGE_PARTS, Column, Table
 from cvm_pipeline.quality.fact_query import FactQuery, difference, none_of, ratio
 
 # Common table expressions that every query starts with. {candidate}, {pii}, {marts} and {earlier} are qualified names.
@@ -343,8 +342,8 @@ _IS_SPLIT = """(select memory_date is not null from day)
 CHANGE = (
     none_of(
         "value_changes_that_do_not_add_up", "Customers whose change of value is not clv less clv_before, or not the sum of its parts",
-        f"""select customer_id, clv_before, clv, change, {", ".join(PARTS)} from change
-        where change <> clv - clv_before or change <> {" + ".join(PARTS)}""",
+        f"""select customer_id, clv_before, clv, change, {", ".join(VALUE_CHANGE_PARTS)} from change
+        where change <> clv - clv_before or change <> {" + ".join(VALUE_CHANGE_PARTS)}""",
     ),
     none_of(
         "value_changes_that_differ", "Customers whose clv, now or then, is not the one in value_change, missing ones included",
@@ -358,7 +357,7 @@ CHANGE = (
     FactQuery(
         "value_change_difference", "Sum of the parts of all changes less the change of the base's clv since the snapshot before",
         f"""select case when {_IS_SPLIT} then (parts - moved)::{MONEY} end, parts::varchar, moved::varchar
-        from (select (select coalesce(sum({" + ".join(PARTS)}), 0) from change) as parts,
+        from (select (select coalesce(sum({" + ".join(VALUE_CHANGE_PARTS)}), 0) from change) as parts,
           (select coalesce(sum(clv), 0) from history) - (select coalesce(sum(clv), 0) from memory) as moved)""",
         type=MONEY, low=0, high=0, nullable=True,
     ),

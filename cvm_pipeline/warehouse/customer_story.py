@@ -15,9 +15,6 @@ from cvm_pipeline.domain.tier_distance import distance
 from cvm_pipeline.warehouse.errors import WarehouseError
 from cvm_pipeline.warehouse.versions import open_standing
 
-# Of value_change, in the order in which they are told.
-CHANGE_PARTS = ("frequency", "recency", "time", "spend", "margin", "model", "correction", "entry", "identity")
-
 
 class CustomerUnknown(WarehouseError):
     """No published snapshot holds the customer."""
