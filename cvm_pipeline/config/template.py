@@ -52,6 +52,11 @@ _BOTTOM = """
 # tiers:
 #   cuts: [0.80, 0.95]         # shares of value that end A and B
 #   band: 0.02
+# warnings:
+#   fdr: 0.10                  # expected share of false alarms among the newly raised
+#   dependence: independence   # any: holds however customers depend on each other, and finds less
+#   warning_from: 100          # least value at risk, in money; left out: the median of the base's clv
+#   critical_from: 500         # left out: its 90 % quantile
 # quality:
 #   max_quarantine_share: 0.05
 #   min_customers_share: 0.9

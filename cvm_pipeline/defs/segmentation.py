@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.config.source import digest
+from cvm_pipeline.defs.warnings import warning_candidates, warning_parameters
 from cvm_pipeline.domain import customer_value, lifecycle, loyalty, rfm, segments, tiers
 from cvm_pipeline.domain.contracts import CLV_BACKTEST, CLV_MODEL_CARD, SEGMENT_MEMBERSHIP, Table
 from cvm_pipeline.domain.momentum import Prior
@@ -67,12 +68,13 @@ def write_candidates(
     write_table(con, "candidate.segment_membership", _memberships(con), schema)
     for name, table in (
         ("segment_summary", segments.summary(marts.summary_rows(con), marts.total_spread(con))),
-        ("segment_parameter", _parameters(project, as_of, fitted)),
+        ("segment_parameter", pa.concat_tables([_parameters(project, as_of, fitted), warning_parameters(con, as_of)])),
         ("pareto_curve", segments.pareto_curve(as_of, fitted.concentration)),
         ("clv_model_card", _dated(read_table(con, "select * from value.clv_model_card"), as_of, CLV_MODEL_CARD)),
     ):
         write_table(con, f"candidate.{name}", table.to_batches(), table.schema)
     write_table(con, "candidate.clv_backtest", _backtest(con, as_of), customer_value.arrow_schema(CLV_BACKTEST))
+    warning_candidates(con)
     write_records(con, as_of)
 
 

@@ -29,7 +29,7 @@ value_matrix, needs, behaviour_cluster, is_excluded, exclusion_reason, clv_model
 PROMISED = {
     "customer_value", "customer_value_history", "customer", "customer_pii", "segment_membership", "segment_summary",
     "segment_parameter", "pareto_curve", "clv_model_card", "clv_backtest", "unmatched_return", "data_dictionary", "data_quality_result",
-    "ingest_audit", "publication", "current_publication",
+    "ingest_audit", "publication", "current_publication", "early_warning", "warning_test", "warning_record",
 }  # fmt: skip
 METRIC = re.compile(
     r"param_\w+|se_\w+|low_\w+|high_\w+|log_likelihood|customers|time_unit_days|converged|gradient_norm|is_champion|gives_p_alive"

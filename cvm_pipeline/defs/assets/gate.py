@@ -19,7 +19,8 @@ from cvm_pipeline.warehouse.marts import data_through
 from cvm_pipeline.warehouse.work import connect
 
 CANDIDATES = ("customer_value", "customer", "customer_pii", "segment_membership", "segment_summary", "segment_parameter",
-         "pareto_curve", "clv_model_card", "clv_backtest", "unmatched_return", "ingest_audit")  # fmt: skip
+         "pareto_curve", "clv_model_card", "clv_backtest", "unmatched_return", "ingest_audit", "early_warning", "warning_test",
+         "warning_record")  # fmt: skip
 
 
 class GateConfig(dg.Config):

@@ -31,7 +31,8 @@ def segment_assets(project: Project) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 ["candidate", name],
                 description=table(name).grain,
-                deps=[["value", "customer_scores"], ["value", "clv_model_card"], ["value", "clv_backtest"], ["marts", "dim_customers_as_of"],
+                deps=[["value", "customer_scores"], ["value", "clv_model_card"], ["value", "clv_backtest"], ["value", "early_warning"],
+                      ["value", "warning_test"], ["value", "warning_record"], ["marts", "dim_customers_as_of"],
                       ["marts", "fct_unmatched_returns"], ["marts", "fct_snapshot_base"], ["clean", "ingest_audit"]],
                 kinds={"python", "duckdb"},
                 owners=["team:data-science"],

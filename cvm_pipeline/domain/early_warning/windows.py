@@ -31,8 +31,6 @@ from cvm_pipeline.domain.lifetime_value.race.entrants import Timing
 from cvm_pipeline.domain.lifetime_value.registry import transaction_model
 from cvm_pipeline.domain.lifetime_value.spend import fit_spend
 
-# 104, 52, 26, 13 and 4 weeks: the order of the walk.
-WINDOW_DAYS = (728, 364, 182, 91, 28)
 LEAST_TRANSACTIONS = 3
 LEAST_P_ALIVE = 0.5
 SILENT_AT_MOST = 0.01

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from cvm_pipeline.domain.early_warning.common_shock import Index, indices
+from cvm_pipeline.domain.early_warning.lengths import WINDOW_DAYS
 from cvm_pipeline.domain.early_warning.testing import Happened, Measured, PValues, measure, prove, under_null
-from cvm_pipeline.domain.early_warning.windows import WINDOW_DAYS, Known, Start, fit_start
+from cvm_pipeline.domain.early_warning.windows import Known, Start, fit_start
 from cvm_pipeline.domain.lifetime_value.protocol import PurchaseHistories
 from cvm_pipeline.domain.lifetime_value.race.base_fit import SpendSample
 
