@@ -137,7 +137,9 @@ def _segments(
     grouped = pa.table({"segment": segment, **money}).group_by("segment")
     found = {
         row["segment"]: row
-        for row in grouped.aggregate([("segment", "count"), *((name, "sum") for name in (*SUMMED, AT_RISK))]).to_pylist()
+        for row in grouped.aggregate(
+            [("segment", "count"), *((name, "sum") for name in (*SUMMED, AT_RISK))]
+        ).to_pylist()
     }
     # Segments outside the told order (a scheme may grow) come after it, by name: none is lost.
     for name in (*order, *sorted(found.keys() - {*order, None})):

@@ -83,5 +83,7 @@ def past_tests(home: Home, dates: Sequence[date], as_of: date, record_days: int)
 def _is_there(con: duckdb.DuckDBPyConnection) -> bool:
     """Whether the version is of a contract that knows warnings."""
     return bool(
-        con.execute("select 1 from duckdb_tables() where schema_name = 'cvm' and table_name = 'warning_test'").fetchall()
+        con.execute(
+            "select 1 from duckdb_tables() where schema_name = 'cvm' and table_name = 'warning_test'"
+        ).fetchall()
     )

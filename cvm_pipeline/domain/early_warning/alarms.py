@@ -89,7 +89,9 @@ def with_tier_falls(rows: pa.RecordBatch) -> pa.RecordBatch:
 
     A reason, never a p-value: tiers compare a customer with the others.
     """
-    now, before = (pc.index_in(rows[name].cast(pa.string()), pa.array(TIERS)) for name in ("value_tier", "previous_tier"))
+    now, before = (
+        pc.index_in(rows[name].cast(pa.string()), pa.array(TIERS)) for name in ("value_tier", "previous_tier")
+    )
     fell = pc.fill_null(pc.and_(pc.greater(now, before), pc.equal(rows["status"], "new")), False)
     said = pc.binary_join_element_wise(
         rows["reasons"].cast(pa.string()), "; tier fell from ", rows["previous_tier"].cast(pa.string()), " to ",
@@ -121,12 +123,24 @@ def _signals(rate_fell: np.ndarray, spend_fell: np.ndarray) -> list[str]:
 
 
 def _reasons(
-    rows: pa.Table, of: dict[str, Floats], rate_fell: np.ndarray, spend_fell: np.ndarray, usual: Floats, at_risk: pa.Array
+    rows: pa.Table,
+    of: dict[str, Floats],
+    rate_fell: np.ndarray,
+    spend_fell: np.ndarray,
+    usual: Floats,
+    at_risk: pa.Array,
 ) -> list[str]:
     said = []
     told = {
         name: rows[name].to_pylist()
-        for name in ("observed_transactions", "window_days", "expected_transactions", "base_index", "p_frequency", "p_spend")
+        for name in (
+            "observed_transactions",
+            "window_days",
+            "expected_transactions",
+            "base_index",
+            "p_frequency",
+            "p_spend",
+        )
     }
     for row in range(rows.num_rows):
         words = []
@@ -139,9 +153,7 @@ def _reasons(
         if spend_fell[row]:
             each = of["paid_sales"][row] / of["paid"][row]
             before = "" if np.isnan(usual[row]) else f" after {usual[row]:.2f}"
-            words.append(
-                f"{each:.2f} a transaction in {days} days{before}: chance {told['p_spend'][row]:.2g}"
-            )
+            words.append(f"{each:.2f} a transaction in {days} days{before}: chance {told['p_spend'][row]:.2g}")
         words.append(f"P(alive) {of['p_alive'][row]:.2f}, {at_risk[row].as_py():.2f} at risk")
         said.append("; ".join(words))
     return said

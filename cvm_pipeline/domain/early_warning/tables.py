@@ -73,7 +73,9 @@ def measured(batch: pa.RecordBatch, starts: Sequence[Start]) -> Measured:
 def groups(rows: pa.Table | pa.RecordBatch) -> np.ndarray:
     """What tells the base's groups apart, '<customer_type>_<window_days>', (n,)."""
     kinds = [kind or NO_TYPE for kind in rows["customer_type"].to_pylist()]
-    return np.array([f"{kind}_{days}" for kind, days in zip(kinds, rows["window_days"].to_pylist(), strict=True)], dtype=object)
+    return np.array(
+        [f"{kind}_{days}" for kind, days in zip(kinds, rows["window_days"].to_pylist(), strict=True)], dtype=object
+    )
 
 
 def index_table(rows: pa.Table) -> dict[str, Index]:

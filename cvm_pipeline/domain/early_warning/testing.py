@@ -97,12 +97,12 @@ def prove(starts: Sequence[Start], measured: Measured, index: Floats) -> PValues
         came = happened.take(here)
         spend[here] = null.spend_p(start, measured.known.take(here), came.paid, came.total)
     silent = null.attainable_p(expected.R, expected.A, exposure, expected.signals)
-    return PValues(frequency, spend, null.combined_p(frequency, spend, expected.signals), silent <= null.LEAST_ATTAINABLE)
+    return PValues(
+        frequency, spend, null.combined_p(frequency, spend, expected.signals), silent <= null.LEAST_ATTAINABLE
+    )
 
 
-def under_null(
-    starts: Sequence[Start], measured: Measured, index: Floats, testable: npt.NDArray[np.bool_]
-) -> Floats:
+def under_null(starts: Sequence[Start], measured: Measured, index: Floats, testable: npt.NDArray[np.bool_]) -> Floats:
     """Sums of P(p <= t) over the testable for step_up.GRID, (g,): they add up over batches."""
     expected, exposure = measured.predictive, measured.days(starts) * index
     columns = (expected.R, expected.A, exposure, expected.signals)

@@ -131,7 +131,9 @@ def spend_nodes(fit: Fit) -> tuple[SpendNode, ...]:
     (first, of_first), (second, of_second) = (np.polynomial.hermite_e.hermegauss(n) for n in _NODES)
     for z, weight in zip(first, of_first, strict=True):
         for y, other in zip(second, of_second, strict=True):
-            move = z * np.sqrt(max(variances[-1], 0.0)) * axes[:, -1] + y * np.sqrt(max(variances[-2], 0.0)) * axes[:, -2]
+            move = (
+                z * np.sqrt(max(variances[-1], 0.0)) * axes[:, -1] + y * np.sqrt(max(variances[-2], 0.0)) * axes[:, -2]
+            )
             told = dict(zip(gamma_gamma.NAMES, np.exp(logs + move).tolist(), strict=True))
             kept = {name: fit.parameters[name] for name in names if name not in told}
             found.append((z * z + y * y, SpendNode(float(weight * other / (2.0 * np.pi)), told | kept)))

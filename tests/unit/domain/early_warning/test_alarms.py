@@ -25,7 +25,9 @@ CUTS = Cuts(Decimal("50"), Decimal("200"))
 FIT = Fit({"r": 1.4, "alpha": 9.0, "s": 0.6, "beta": 30.0}, {}, None, 100.0, True, 0.0, time_unit_days=7.0)
 TIMING = Timing(transaction_model("pareto_nbd"), FIT)
 MONEY = Fit({"p": 6.25, "q": 3.74, "v": 15.44}, {}, None, 100.0, True, 0.0)
-PRICING = Pricing(Probability(TIMING), TIMING, Spend(MONEY, 35.0, False), MarginParameters(0.4, 0.0, 0.0, 9, True), 12, 0.1)
+PRICING = Pricing(
+    Probability(TIMING), TIMING, Spend(MONEY, 35.0, False), MarginParameters(0.4, 0.0, 0.0, 9, True), 12, 0.1
+)
 STARTS = [Start(91, TIMING, (SpendNode(1.0, MONEY.parameters),))]
 SILENT = {
     "customer_id": "quiet", "window_days": 91, "expected_transactions": 6.8, "observed_transactions": 0, "base_index": 0.94,
@@ -49,7 +51,9 @@ def one(customer: dict, cuts: Cuts = CUTS) -> dict:
 
 def test_an_alarm_says_what_fell_by_how_much_and_what_that_puts_at_risk() -> None:
     found = one(SILENT)
-    assert found["reasons"].startswith("0 transactions in 91 days, 6.8 expected (base x 0.94): chance 0.0004; P(alive) 0.06")
+    assert found["reasons"].startswith(
+        "0 transactions in 91 days, 6.8 expected (base x 0.94): chance 0.0004; P(alive) 0.06"
+    )
     assert found["signals"] == "frequency"
     assert (found["raised_on"], found["lapses_on"], found["status"]) == (TODAY, dt.date(2026, 9, 29), "new")
     spender = one(THRIFTY)
@@ -86,7 +90,9 @@ def test_a_level_begins_exactly_at_its_cut() -> None:
 def test_value_if_alive_is_clv_over_p_alive_wherever_that_has_a_value() -> None:
     x, t_x, T, sales, rate = (np.array(v, float) for v in ([3, 20], [100, 380], [400, 391], [90, 700], [0.4, 0.3]))
     alive = TIMING.p_alive(x, t_x, T)
-    assert PRICING.value_if_alive(x, T, sales, rate) * alive == pytest.approx(PRICING.clv(x, t_x, T, sales, rate), rel=1e-12)
+    assert PRICING.value_if_alive(x, T, sales, rate) * alive == pytest.approx(
+        PRICING.clv(x, t_x, T, sales, rate), rel=1e-12
+    )
 
 
 def published() -> pa.Table:

@@ -39,14 +39,22 @@ def negative_binomial_cdf(n: int, R: float, A: float, exposure: float) -> mp.mpf
 
 @pytest.mark.parametrize(
     ("n", "R", "A", "exposure"),
-    [(0, 3.4, 150.0, 91.0), (2, 12.4, 500.0, 60.5), (0, 160.2, 900.0, 364.0), (30, 75.0, 800.0, 728.0), (5, 2.1, 63.0, 28.0)],
+    [
+        (0, 3.4, 150.0, 91.0),
+        (2, 12.4, 500.0, 60.5),
+        (0, 160.2, 900.0, 364.0),
+        (30, 75.0, 800.0, 728.0),
+        (5, 2.1, 63.0, 28.0),
+    ],
 )
 def test_p_of_frequency_is_the_chance_of_so_few_or_fewer(n: int, R: float, A: float, exposure: float) -> None:
     found = null.frequency_p(*(np.array([float(v)]) for v in (n, R, A, exposure)))[0]
     assert found == pytest.approx(float(negative_binomial_cdf(n, R, A, exposure)), rel=1e-11)
 
 
-@pytest.mark.parametrize(("count", "total", "x", "sales"), [(1, 4.0, 2, 60.0), (3, 30.0, 9, 500.0), (12, 700.0, 40, 900.0)])
+@pytest.mark.parametrize(
+    ("count", "total", "x", "sales"), [(1, 4.0, 2, 60.0), (3, 30.0, 9, 500.0), (12, 700.0, 40, 900.0)]
+)
 def test_p_of_spend_is_the_chance_of_so_little_for_so_many_transactions(
     count: float, total: float, x: float, sales: float
 ) -> None:

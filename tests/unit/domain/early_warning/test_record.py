@@ -17,7 +17,9 @@ def tests(rows: list[tuple]) -> pa.Table:
     names = ("expected_transactions", "is_testable", "base_index", "level", "transactions_after", "lead_days")
     types = (pa.float64(), pa.bool_(), pa.float64(), pa.string(), pa.int64(), pa.float64())
     columns = zip(*rows, strict=True)
-    return pa.table([pa.array(list(column), kind) for column, kind in zip(columns, types, strict=True)], names=list(names))
+    return pa.table(
+        [pa.array(list(column), kind) for column, kind in zip(columns, types, strict=True)], names=list(names)
+    )
 
 
 tests.__test__ = False  # type: ignore[attr-defined]
@@ -33,7 +35,9 @@ def test_without_a_past_there_are_counts_of_nothing_and_no_shares() -> None:
     rows = rows_of([])
     assert list(rows) == ["all", "watch", "warning", "critical"]
     assert all((row["tested"], row["warned"], row["fell"]) == (0, 0, 0) for row in rows.values())
-    assert all(row[name] is None for row in rows.values() for name in ("base_rate", "lift", "not_fallen_share", "base_index"))
+    assert all(
+        row[name] is None for row in rows.values() for name in ("base_rate", "lift", "not_fallen_share", "base_index")
+    )
 
 
 def test_the_warned_are_compared_with_the_unwarned_of_their_own_decile_of_expected_count() -> None:

@@ -83,7 +83,7 @@ def test_a_start_without_a_model_is_passed_over() -> None:
 
 def test_the_choice_of_a_window_is_the_same_whatever_happens_after_its_start() -> None:
     """The law of a stopping time: {stops at S - L} is told by what was known at S - L."""
-    known = [run_known for run_known in _many()]
+    known = _many()
     n = known[0].x.size
     chosen = choose(starts(), known, np.full(n, np.inf))
     rng = np.random.default_rng(5)
