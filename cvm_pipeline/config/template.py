@@ -55,8 +55,8 @@ _BOTTOM = """
 # warnings:
 #   fdr: 0.10                  # expected share of false alarms among the newly raised
 #   dependence: independence   # any: holds however customers depend on each other, and finds less
-#   warning_from: 100          # least value at risk, in money; left out: the median of the base's clv
-#   critical_from: 500         # left out: its 90 % quantile
+#   warning_from: null         # least value at risk of this level, in money; null: the median of the base's clv
+#   critical_from: null        # null: its 90 % quantile
 # quality:
 #   max_quarantine_share: 0.05
 #   min_customers_share: 0.9

@@ -133,10 +133,8 @@ def score(
         before = pc.index_in(previous_stage, pa.array(STAGES)).fill_null(-1).to_numpy()
         stays_lost = (before == LOST) & ~has_new_transaction
         was_known = ~np.isin(before, (-1, PROSPECT, NEW))
-    warned = np.full(n, None, dtype=object)
-    if warning_level is not None:
-        warned = warning_level.cast(pa.string()).to_numpy(zero_copy_only=False)
-    alarmed = np.isin(warned.astype(str), DECLINING_LEVELS)
+    warned = pa.nulls(n, pa.string()) if warning_level is None else warning_level.cast(pa.string())
+    alarmed = pc.is_in(warned, value_set=pa.array(DECLINING_LEVELS)).to_numpy(zero_copy_only=False)
     silent = facts.silence > facts.limit
     # Comparisons with NaN are false: a customer without p_alive is judged by silence alone.
     out = silent & ((facts.p_alive < parameters.lost_below) | (facts.silence > 2 * facts.limit))
@@ -162,7 +160,7 @@ def score(
     stage[rise >= RISE_AT_LEAST] = GROWING
     return Stages(
         pa.array(STAGES).take(pa.array(stage)),
-        _reasons(stage, facts, parameters, young, out, rise, np.where(alarmed, warned, None)),
+        _reasons(stage, facts, parameters, young, out, rise, alarmed, warned),
     )
 
 
@@ -270,14 +268,15 @@ def _reasons(
     young: Mask,
     out: Mask,
     rise: Floats,
-    warned: npt.NDArray[np.object_],
+    alarmed: Mask,
+    warned: pa.Array,
 ) -> pa.Array:
     # Cut, not rounded: 'silent 188 days, limit 187' and 'P(alive) 0.19 below 0.2' can't contradict the rule that held.
     silence, limit, T, count = facts.silence, np.floor(facts.limit), facts.T, facts.transactions
     alive, risen = np.floor(facts.p_alive * 100 + 1e-9) / 100, np.floor(rise * 100 + 1e-9) / 100
     known = ~np.isnan(alive)
     window = np.floor(facts.limit if parameters.recent is None else np.full(len(T), parameters.recent))
-    alarmed = np.array([level is not None for level in warned], dtype=bool)
+    levels = warned.to_numpy(zero_copy_only=False)
     is_new, falls = stage == NEW, (stage == DECLINING) & ~alarmed
     quiet, grows, steady = silence > facts.limit, stage == GROWING, stage == MATURE
     text = np.full(len(stage), "no transaction yet", dtype=object)
@@ -296,9 +295,9 @@ def _reasons(
         (falls & ~quiet, f"P(alive) %.2f below {parameters.at_risk_below:g}, silent %d days, limit %d days",
          (alive, silence, limit)),
         ((stage == DECLINING) & alarmed & known,
-         "an early warning (%s) stands, silent %d days, limit %d days, P(alive) %.2f", (warned, silence, limit, alive)),
+         "an early warning (%s) stands, silent %d days, limit %d days, P(alive) %.2f", (levels, silence, limit, alive)),
         ((stage == DECLINING) & alarmed & ~known, "an early warning (%s) stands, silent %d days, limit %d days",
-         (warned, silence, limit)),
+         (levels, silence, limit)),
         (grows & facts.is_grown, f"margin of 12 months %.2f after %.2f {base}",
          (facts.margin, facts.margin_before, risen)),
         (grows & ~facts.is_grown, "%d transactions, second half of tenure against the first: P(rate x spend rose) %.2f",

@@ -53,8 +53,8 @@ def warning_assets(project: Project) -> dg.AssetsDefinition:
             connect(project.home, workshop.engine) as con,
         ):
             found = warn(con, project, as_of)
-            told = {"the base itself": ", ".join(found.base_alarms) or "as its past explains"}
+            base = ", ".join(found.base_alarms) or "as its past explains"
             for name in _GRAINS:
-                yield previewed(con, ["value", name], f"value.{name}", **told)
+                yield previewed(con, ["value", name], f"value.{name}", base=base)
 
     return warnings

@@ -45,10 +45,8 @@ def raised(
     now = [of[f"{name}_now"] for name in ("frequency", "recency", "T", "repeat_sales")]
     then = [of[name] for name in ("frequency", "recency", "T", "repeat_sales")]
     alive = pricing.value_if_alive(now[0], now[2], now[3], rate)
-    at_risk = to_money(
-        levels.value_at_risk(alive, of["p_alive"], pricing.clv(*then, rate), pricing.clv(*now, rate), rate_fell),
-        np.ones(n, dtype=bool),
-    )
+    before, after = (pricing.clv(x, t_x, T, sales, rate) for x, t_x, T, sales in (then, now))
+    at_risk = to_money(levels.value_at_risk(alive, of["p_alive"], before, after, rate_fell), np.ones(n, dtype=bool))
     days = rows["window_days"].combine_chunks().to_numpy()
     usual = _usual_spend(starts, days, of["frequency"], of["repeat_sales"])
     today = np.datetime64(as_of, "D")

@@ -26,6 +26,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import numpy as np
+import numpy.typing as npt
 from scipy.special import betainc
 
 from cvm_pipeline.domain.early_warning.windows import Known, Start
@@ -65,7 +66,7 @@ def predictive(start: Start, known: Known) -> Predictive:
     with_attrition = alive * timing.profile(np.array([days]), known.x, known.T)[:, 0]
     # Of "gone" or "alive for the whole window": a little more than there is, since who dies in it lies between.
     variance = alive * expected * (1.0 + days / A) + alive * (1.0 - alive) * expected**2
-    signals = 1.0 + (known.repeat_sales > 0) * float(bool(start.spends))
+    signals = np.where((known.repeat_sales > 0) & bool(start.spends), 2.0, 1.0)
     return Predictive(R, A, signals, expected, with_attrition, variance)
 
 
@@ -113,9 +114,10 @@ def sums_under_null(grid: Floats, R: Floats, A: Floats, exposure: Floats, signal
 
     Exact: the jumps of each customer's discrete p_frequency are put where they fall among the grid.
     """
-    jumps, silences, silent_spenders = (np.zeros(grid.size + 1) for _ in range(3))
-    of_spenders = np.zeros(grid.size + 1)
-    rows, n = np.arange(R.size), 0.0
+    jumps, of_spenders, silent_spenders = (np.zeros(grid.size + 1) for _ in range(3))
+    silences = np.zeros(R.size)
+    rows: npt.NDArray[np.intp] = np.arange(R.size)
+    n = 0.0
     while rows.size:
         each = R[rows], A[rows], exposure[rows]
         at = np.minimum(1.0, signals[rows] * frequency_p(np.full(rows.size, n), *each))
