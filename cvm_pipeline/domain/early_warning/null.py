@@ -115,7 +115,7 @@ def sums_under_null(grid: Floats, R: Floats, A: Floats, exposure: Floats, signal
     Exact: the jumps of each customer's discrete p_frequency are put where they fall among the grid.
     """
     jumps, of_spenders, silent_spenders = (np.zeros(grid.size + 1) for _ in range(3))
-    silences = np.zeros(R.size)
+    silences: Floats = np.zeros(R.size)
     rows: npt.NDArray[np.intp] = np.arange(R.size)
     n = 0.0
     while rows.size:
@@ -127,9 +127,10 @@ def sums_under_null(grid: Floats, R: Floats, A: Floats, exposure: Floats, signal
         spends = signals[rows] > 1
         of_spenders += np.bincount(place[spends], mass[spends], grid.size + 1)
         if n == 0:
-            silences = mass
-            silent_spenders = np.bincount(place[spends], mass[spends], grid.size + 1)
-        rows, n = rows[place < grid.size], n + 1.0
+            silences = np.asarray(mass, dtype=np.float64)
+            silent_spenders += np.bincount(place[spends], mass[spends], grid.size + 1)
+        rows = np.asarray(rows[place < grid.size], dtype=np.intp)
+        n += 1.0
     by_frequency, reached = np.cumsum(jumps)[:-1], np.cumsum(of_spenders)[:-1]
     spenders = signals > 1
     if not spenders.any():
