@@ -60,4 +60,4 @@ ORDER_ENTITIES = ("orders", "order_lines")
 
 # Named by the source contract, not built yet: using one is a mistake that says so.
 LATER_ENTITIES = ("leads", "interactions", "surveys", "referrals", "campaign_contacts", "loyalty_points")
-LATER_SECTIONS = ("identity", "warnings", "influence", "strategy")
+LATER_SECTIONS = ("identity", "influence", "strategy")

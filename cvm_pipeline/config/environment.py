@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 from cvm_pipeline.config.errors import ConfigurationError, Mistake
 from cvm_pipeline.config.paths import PACKAGE, demo_config
+from cvm_pipeline.domain.early_warning.lengths import WINDOW_DAYS
 
 if TYPE_CHECKING:
     from cvm_pipeline.config.project import Project
@@ -101,6 +102,7 @@ def dbt_variables(
         "CVM_SLICE_CUSTOMERS": str(project.clv.backtest_customers),
         "CVM_SLICE_DATES": ",".join(day.isoformat() for day in plan.slice_dates) if plan else "",
         "CVM_WHOLE_SLICE_DATES": ",".join(day.isoformat() for day in sorted(extra_slice_dates)),
+        "CVM_WARNING_WINDOWS": ",".join(map(str, WINDOW_DAYS)),
         **({"CVM_SLICE_WINDOW_DAYS": str(plan.step_days)} if plan else {}),
         "DBT_TARGET_PATH": str(project.home.dbt_target),
         "DBT_LOG_PATH": str(project.home.dbt_logs),

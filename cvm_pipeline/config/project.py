@@ -17,7 +17,7 @@ from pydantic import AfterValidator, BeforeValidator, PlainSerializer, PrivateAt
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.config.paths import glob_pattern
 from cvm_pipeline.config.section import Currency, Section, Word, Zone, not_empty, wrong
-from cvm_pipeline.config.settings import Clv, Engine, Lifecycle, Publish, Quality, Rfm, Tiers
+from cvm_pipeline.config.settings import Clv, Engine, Lifecycle, Publish, Quality, Rfm, Tiers, Warnings
 from cvm_pipeline.config.source import Source, digest
 from cvm_pipeline.domain import calendar
 from cvm_pipeline.domain.calendar import Cadence
@@ -49,6 +49,7 @@ class Project(Section):
     tiers: Tiers = Tiers()
     rfm: Rfm = Rfm()
     lifecycle: Lifecycle = Lifecycle()
+    warnings: Warnings = Warnings()
     quality: Quality = Quality()
     publish: Publish = Publish()
     engine: Engine = Engine()

@@ -201,6 +201,26 @@ class Lifecycle(Section):
         return at_risk
 
 
+class Warnings(Section):
+    """Early warning. `fdr`: expected share of false alarms among those newly raised; `dependence: any` assumes nothing of
+    how customers depend on each other, and finds less. `warning_from`, `critical_from`: least value at risk of these levels,
+    in money; None is the median and the 90 % quantile of the base's clv.
+    """
+
+    fdr: float = Field(default=0.10, gt=0, le=0.2)
+    dependence: Literal["independence", "any"] = "independence"
+    warning_from: float | None = Field(default=None, gt=0)
+    critical_from: float | None = Field(default=None, gt=0)
+
+    @field_validator("critical_from")
+    @classmethod
+    def _not_under_warning(cls, critical: float | None, info: ValidationInfo) -> float | None:
+        least = info.data.get("warning_from")
+        if critical is not None and least is not None and critical < least:
+            raise wrong("lies under warning_from: no alarm would be of level warning")
+        return critical
+
+
 class Quality(Section):
     """What blocks a run, and which rows are beyond belief."""
 

@@ -52,6 +52,11 @@ _BOTTOM = """
 # tiers:
 #   cuts: [0.80, 0.95]         # shares of value that end A and B
 #   band: 0.02
+# warnings:
+#   fdr: 0.10                  # expected share of false alarms among the newly raised
+#   dependence: independence   # any: holds however customers depend on each other, and finds less
+#   warning_from: null         # least value at risk of this level, in money; null: the median of the base's clv
+#   critical_from: null        # null: its 90 % quantile
 # quality:
 #   max_quarantine_share: 0.05
 #   min_customers_share: 0.9

@@ -13,6 +13,7 @@ from cvm_pipeline.defs.assets.published import published_assets
 from cvm_pipeline.defs.assets.segments import segment_assets
 from cvm_pipeline.defs.assets.value import value_assets
 from cvm_pipeline.defs.assets.value_change import value_change_asset
+from cvm_pipeline.defs.assets.warnings import warning_assets
 from cvm_pipeline.defs.jobs import customer_value_job
 from cvm_pipeline.defs.schedules import cadence_schedule, landing_sensor
 from cvm_pipeline.defs.workshop import workshop_resource
@@ -30,6 +31,7 @@ def build_definitions(project: Project, workshop: dg.ResourceDefinition | None =
             fact_assets(project),
             value_assets(project),
             value_change_asset(project),
+            warning_assets(project),
             segment_assets(project),
             gate_assets(project),
             published_assets(project),

@@ -17,6 +17,7 @@ from cvm_pipeline.config.project import Project
 from cvm_pipeline.config.source import digest
 from cvm_pipeline.defs.gate import memory_date
 from cvm_pipeline.defs.movement import parameter_rows, write_transitions
+from cvm_pipeline.defs.warnings import warning_candidates, warning_parameters
 from cvm_pipeline.domain import customer_value, lifecycle, loyalty, rfm, segments, tiers
 from cvm_pipeline.domain.contracts import CLV_BACKTEST, CLV_MODEL_CARD, SEGMENT_MEMBERSHIP, VALUE_CHANGE, Table
 from cvm_pipeline.domain.momentum import Prior
@@ -71,7 +72,10 @@ def write_candidates(
     write_table(con, "candidate.segment_membership", _memberships(con), schema)
     for name, table in (
         ("segment_summary", segments.summary(marts.summary_rows(con), marts.total_spread(con))),
-        ("segment_parameter", _parameters(con, project, as_of, fitted)),
+        (
+            "segment_parameter",
+            pa.concat_tables([_parameters(con, project, as_of, fitted), warning_parameters(con, as_of)]),
+        ),
         ("pareto_curve", segments.pareto_curve(as_of, fitted.concentration)),
         ("clv_model_card", _dated(read_table(con, "select * from value.clv_model_card"), as_of, CLV_MODEL_CARD)),
     ):
@@ -80,6 +84,7 @@ def write_candidates(
         # Its own rows but for the date: too many to be held at once.
         batches = _dated_batches(con, as_of, contract)
         write_table(con, f"candidate.{contract.name}", batches, customer_value.arrow_schema(contract))
+    warning_candidates(con)
     write_records(con, as_of)
     write_state_history(con, project.home, as_of, memory_date(project, as_of), project.is_on_grid)
 
@@ -90,6 +95,7 @@ def rule_versions(project: Project) -> dict[str, float]:
         "tier": project.tiers.model_dump(mode="json"),
         "stage": project.lifecycle.model_dump(mode="json"),
         "rfm": project.rfm.model_dump(mode="json"),
+        "warning": project.warnings.model_dump(mode="json"),
         # No key changes it.
         "value_matrix": {},
     }

@@ -22,7 +22,8 @@ RFM_SEGMENTS = (
 )  # fmt: skip
 CUSTOMER_TYPES = ("individual", "company")
 EXCLUSIONS = ("employee", "reseller", "test", "outlier")
-SCHEMES = ("tier", "stage", "rfm", "type", "value_matrix")
+SCHEMES = ("tier", "stage", "rfm", "type", "value_matrix", "warning")
+WARNING_LEVELS = ("watch", "warning", "critical")
 VALUE_MATRIX = ("star", "grow", "harvest", "maintain")
 # Schemes whose states are remembered as stays.
 REMEMBERED = ("tier", "stage", "rfm", "warning", "value_matrix")
@@ -153,7 +154,7 @@ _VALUE_COLUMNS = (
     _c("stage_reason", "varchar", "Why, in words with the numbers"),
     _c("is_loyal", "boolean", "Frequency and tenure in the upper third, p_alive above .8, no open complaint"),
     _c("warning_level", "varchar", "Level of the early warning that stands", nullable=True,
-       vocabulary=("watch", "warning", "critical")),
+       vocabulary=WARNING_LEVELS),
     _c("value_matrix", "varchar", "margin_12m x clv, high above the median of buyers: star (high, high), grow (low, high), "
        "harvest (high, low), maintain (low, low); null for prospects", nullable=True,
        vocabulary=VALUE_MATRIX),
@@ -480,10 +481,79 @@ def _transitions(name: str, of: str, states: tuple[str, ...]) -> Table:
 STAGE_TRANSITIONS = _transitions("stage_transitions", "stage", STAGES)
 TIER_TRANSITIONS = _transitions("tier_transitions", "tier", TIERS)
 
+EARLY_WARNING = Table(
+    "early_warning", "One row per snapshot and customer with an alarm, newly raised or standing.", ("as_of_date", "customer_id"),
+    "snapshot",
+    (
+        _AS_OF,
+        _CUSTOMER,
+        _c("status", "varchar", "new: raised at this snapshot; standing: raised before and not lapsed", vocabulary=("new", "standing"),
+           since="1.2"),
+        _c("level", "varchar", "By value_at_risk: watch, warning from the median clv of the base, critical from its 90 % quantile",
+           vocabulary=WARNING_LEVELS, since="1.2"),
+        _c("signals", "varchar", "What fell beyond chance", vocabulary=("frequency", "spend", "frequency, spend"), since="1.2"),
+        _c("window_days", "integer", "The customer's own window, which ended on raised_on", "days", low=1, since="1.2"),
+        _probability("p_value", "Probability of so little in the window while nothing has changed, all signals counted", since="1.2"),
+        _money("value_at_risk", "What the fall puts at risk: value if alive x (1 - p_alive), or the fall of clv if larger", low=0,
+               since="1.2"),
+        _c("reasons", "varchar", "Why, in words with the numbers", since="1.2"),
+        _c("raised_on", "date", "Snapshot at which it was raised", since="1.2"),
+        _c("lapses_on", "date", "Day from which the customer is tested again: one window later", since="1.2"),
+        _PUBLICATION,
+    ),
+    may_be_empty=True,
+)  # fmt: skip
+WARNING_TEST = Table(
+    "warning_test", "One row per snapshot and customer with a window: what was expected of it, what came, and how likely that was.",
+    ("as_of_date", "customer_id"), "snapshot",
+    (
+        _AS_OF,
+        _CUSTOMER,
+        _c("window_days", "integer", "The customer's own window, which ends at the snapshot", "days", low=1, since="1.2"),
+        _c("expected_transactions", "double", "Transactions expected in it while alive at an unchanged rate, by what was known at its start",
+           "count", low=0, since="1.2"),
+        _c("expected_with_attrition", "double", "The same with the chance of having gone inside: what the base's index is taken over",
+           "count", low=0, since="1.2"),
+        _c("observed_transactions", "bigint", "Transactions that came", "count", low=0, since="1.2"),
+        _c("base_index", "double", "Factor on what is expected: how the base itself moved in this window", "ratio", low=0.3, high=3.0,
+           since="1.2"),
+        _probability("p_frequency", "P(no more transactions than came) while nothing has changed", since="1.2"),
+        _probability("p_spend", "P(no more spent in so many transactions) while nothing has changed; null without a model of spend",
+                     nullable=True, since="1.2"),
+        _probability("p_value", "The smaller of the two times their number", since="1.2"),
+        _c("is_testable", "boolean", "Silence alone could have shown something: the customer is in the family that is tested", since="1.2"),
+        _c("is_raised", "boolean", "An alarm was raised", since="1.2"),
+        _PUBLICATION,
+    ),
+    may_be_empty=True,
+)  # fmt: skip
+WARNING_RECORD = Table(
+    "warning_record", "One row per snapshot and level of alarm: what became of the alarms whose next window ended in the last 365 days.",
+    ("as_of_date", "level"), "snapshot",
+    (
+        _AS_OF,
+        _c("level", "varchar", "Level of the alarms; all: of every level", vocabulary=("all", *WARNING_LEVELS), since="1.2"),
+        _c("tested", "bigint", "Customers tested at the snapshots of the record", "count", low=0, since="1.2"),
+        _c("not_testable", "bigint", "Customers with a window there whom no silence could have shown", "count", low=0, since="1.2"),
+        _c("warned", "bigint", "Alarms raised there", "count", low=0, since="1.2"),
+        _c("fell", "bigint", "Warned customers who in the window after the alarm bought less than expected before it", "count", low=0,
+           since="1.2"),
+        _c("base_rate", "double", "Share that fell among unwarned customers of equal expected count", "share", nullable=True, low=0.0,
+           high=1.0, since="1.2"),
+        _c("lift", "double", "Share of the warned that fell, over base_rate", "ratio", nullable=True, low=0, since="1.2"),
+        _c("not_fallen_share", "double", "Share of the warned who did not fall", "share", nullable=True, low=0.0, high=1.0, since="1.2"),
+        _c("base_index", "double", "Mean index of the tests of the record", "ratio", nullable=True, low=0.3, high=3.0, since="1.2"),
+        _c("median_lead_days", "double", "Median time from the alarm to the first snapshot in stage lost", "days", nullable=True, low=0,
+           since="1.2"),
+        _PUBLICATION,
+    ),
+)  # fmt: skip
+
 TABLES: tuple[Table, ...] = (
     CUSTOMER_VALUE, CUSTOMER_VALUE_HISTORY, CUSTOMER, CUSTOMER_PII, SEGMENT_MEMBERSHIP, SEGMENT_SUMMARY, SEGMENT_PARAMETER,
     PARETO_CURVE, CLV_MODEL_CARD, CLV_BACKTEST, UNMATCHED_RETURN, INGEST_AUDIT, DATA_QUALITY_RESULT, DATA_DICTIONARY, PUBLICATION,
     CURRENT_PUBLICATION, CUSTOMER_STATE_HISTORY, VALUE_CHANGE, COHORT_RETENTION, STAGE_TRANSITIONS, TIER_TRANSITIONS,
+    EARLY_WARNING, WARNING_TEST, WARNING_RECORD,
 )  # fmt: skip
 
 

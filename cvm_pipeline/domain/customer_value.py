@@ -90,7 +90,8 @@ def assemble(
     """A batch of `customer_value` in `SCHEMA` from one of `fct_customer_snapshot` and its value scores, row by row.
 
     `scores`: customer_id, value_rank (int64) and what `lifetime_value.value_score.score` gives; where built,
-    clv_low, clv_high, interval_basis. Raises ValueError where the rows of the two are not the same customers.
+    clv_low, clv_high, interval_basis, warning_level (null: none stands). Raises ValueError where the rows of the two are
+    not the same customers.
     """
     ids = snapshot["customer_id"].cast(pa.string())
     if not ids.equals(scores["customer_id"].cast(pa.string())):
@@ -110,6 +111,7 @@ def assemble(
         parameters.lifecycle,
         before["lifecycle_stage"] if memory and memory.keeps_stages else None,
         has_new_transaction(snapshot, known) if known is not None else None,
+        scores["warning_level"] if "warning_level" in scores.schema.names else None,
     )
     stays = pc.equal(stages.lifecycle_stage, before["lifecycle_stage"]).fill_null(False)
     rfm_scores = rfm.score(

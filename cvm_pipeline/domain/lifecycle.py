@@ -28,6 +28,8 @@ Mask = npt.NDArray[np.bool_]
 
 PROSPECT, NEW, GROWING, MATURE, DECLINING, LOST, REACTIVATED = range(len(STAGES))
 RISE_AT_LEAST = 0.8
+# Levels of a standing warning that make the stage.
+DECLINING_LEVELS = ("warning", "critical")
 
 
 @dataclass(frozen=True)
@@ -116,12 +118,13 @@ def score(
     parameters: Parameters,
     previous_stage: pa.Array | None = None,
     has_new_transaction: Mask | None = None,
+    warning_level: pa.Array | None = None,
 ) -> Stages:
     """Stage and reason of each row of `fct_customer_snapshot`; p_alive (n,), NaN where there is none.
 
     With the previous snapshot's stages (null = not known) the two laws of behaviour hold over moving base
     figures: without a new transaction (`has_new_transaction`, (n,)) the lost stay lost, and nobody becomes
-    new again.
+    new again. `warning_level`: of the warning that stands, null where none does.
     """
     facts = _Facts.of(snapshot, np.asarray(p_alive, np.float64), parameters)
     n = snapshot.num_rows
@@ -130,6 +133,8 @@ def score(
         before = pc.index_in(previous_stage, pa.array(STAGES)).fill_null(-1).to_numpy()
         stays_lost = (before == LOST) & ~has_new_transaction
         was_known = ~np.isin(before, (-1, PROSPECT, NEW))
+    warned = pa.nulls(n, pa.string()) if warning_level is None else warning_level.cast(pa.string())
+    alarmed = pc.is_in(warned, value_set=pa.array(DECLINING_LEVELS)).to_numpy(zero_copy_only=False)
     silent = facts.silence > facts.limit
     # Comparisons with NaN are false: a customer without p_alive is judged by silence alone.
     out = silent & ((facts.p_alive < parameters.lost_below) | (facts.silence > 2 * facts.limit))
@@ -143,7 +148,7 @@ def score(
         (LOST, out | stays_lost),
         (REACTIVATED, returned),
         (NEW, fresh & ~was_known),
-        (DECLINING, silent | (facts.p_alive < parameters.at_risk_below)),
+        (DECLINING, alarmed | silent | (facts.p_alive < parameters.at_risk_below)),
     ):
         stage[open_rows & holds] = code
         open_rows &= ~holds
@@ -155,7 +160,7 @@ def score(
     stage[rise >= RISE_AT_LEAST] = GROWING
     return Stages(
         pa.array(STAGES).take(pa.array(stage)),
-        _reasons(stage, facts, parameters, young, out, rise),
+        _reasons(stage, facts, parameters, young, out, rise, alarmed, warned),
     )
 
 
@@ -257,14 +262,22 @@ class _Facts:
 
 
 def _reasons(
-    stage: npt.NDArray[np.int64], facts: _Facts, parameters: Parameters, young: Mask, out: Mask, rise: Floats
+    stage: npt.NDArray[np.int64],
+    facts: _Facts,
+    parameters: Parameters,
+    young: Mask,
+    out: Mask,
+    rise: Floats,
+    alarmed: Mask,
+    warned: pa.Array,
 ) -> pa.Array:
     # Cut, not rounded: 'silent 188 days, limit 187' and 'P(alive) 0.19 below 0.2' can't contradict the rule that held.
     silence, limit, T, count = facts.silence, np.floor(facts.limit), facts.T, facts.transactions
     alive, risen = np.floor(facts.p_alive * 100 + 1e-9) / 100, np.floor(rise * 100 + 1e-9) / 100
     known = ~np.isnan(alive)
     window = np.floor(facts.limit if parameters.recent is None else np.full(len(T), parameters.recent))
-    is_new, falls = stage == NEW, stage == DECLINING
+    levels = warned.to_numpy(zero_copy_only=False)
+    is_new, falls = stage == NEW, (stage == DECLINING) & ~alarmed
     quiet, grows, steady = silence > facts.limit, stage == GROWING, stage == MATURE
     text = np.full(len(stage), "no transaction yet", dtype=object)
     once = "one transaction, silent %d days, limit %d days"
@@ -281,6 +294,10 @@ def _reasons(
         (falls & quiet & ~known, "silent %d days, limit %d days", (silence, limit)),
         (falls & ~quiet, f"P(alive) %.2f below {parameters.at_risk_below:g}, silent %d days, limit %d days",
          (alive, silence, limit)),
+        ((stage == DECLINING) & alarmed & known,
+         "an early warning (%s) stands, silent %d days, limit %d days, P(alive) %.2f", (levels, silence, limit, alive)),
+        ((stage == DECLINING) & alarmed & ~known, "an early warning (%s) stands, silent %d days, limit %d days",
+         (levels, silence, limit)),
         (grows & facts.is_grown, f"margin of 12 months %.2f after %.2f {base}",
          (facts.margin, facts.margin_before, risen)),
         (grows & ~facts.is_grown, "%d transactions, second half of tenure against the first: P(rate x spend rose) %.2f",

@@ -29,6 +29,7 @@ from cvm_pipeline.domain.contracts import (
     STAGES,
     TIERS,
     VALUE_MATRIX,
+    WARNING_LEVELS,
 )
 from cvm_pipeline.domain.customer_value import arrow_schema
 from cvm_pipeline.domain.lifetime_value.race.intervals import TotalSpread
@@ -40,6 +41,7 @@ SCHEME_COLUMNS: Mapping[str, tuple[str, tuple[str, ...]]] = {
     "rfm": ("rfm_segment", RFM_SEGMENTS),
     "type": ("customer_type", CUSTOMER_TYPES),
     "value_matrix": ("value_matrix", VALUE_MATRIX),
+    "warning": ("warning_level", WARNING_LEVELS),
 }
 SUMMED = ("revenue_12m", "margin_12m", "clv", "total_value")
 # What `summary` reads of customer_value, for callers that fetch no more than they need.
@@ -48,6 +50,8 @@ SUMMARY_COLUMNS = (
 )  # fmt: skip
 # And beside them, of the value scores: the variance of the customer's own future.
 VARIANCE = "clv_variance"
+# And of the standing warnings: null where there is none.
+AT_RISK = "at_risk_value"
 
 
 def membership(rows: pa.RecordBatch) -> pa.Table:
@@ -66,8 +70,8 @@ def membership(rows: pa.RecordBatch) -> pa.Table:
 
 
 def summary(rows: pa.Table, spread: TotalSpread) -> pa.Table:
-    """segment_summary of one snapshot of `customer_value` (`SUMMARY_COLUMNS` and `VARIANCE`), excluded customers
-    left out.
+    """segment_summary of one snapshot of `customer_value` (`SUMMARY_COLUMNS`, `VARIANCE` and `AT_RISK`), excluded
+    customers left out.
 
     Money is summed in decimals, p_alive and variances by `math.fsum`: the same to the last digit in whatever
     order rows come. `share` is of the scheme's customers who have a segment. The interval of a total comes from
@@ -132,11 +136,13 @@ def _segments(
     segment = rows[column].cast(pa.string())
     placed = len(segment) - segment.null_count
     # 38 digits hold the sum of any number of rows of 18.
-    money = {name: pc.fill_null(rows[name].cast(pa.decimal128(38, 4)), Decimal(0)) for name in SUMMED}
+    money = {name: pc.fill_null(rows[name].cast(pa.decimal128(38, 4)), Decimal(0)) for name in (*SUMMED, AT_RISK)}
     grouped = pa.table({"segment": segment, **money}).group_by("segment")
     found = {
         row["segment"]: row
-        for row in grouped.aggregate([("segment", "count"), *((name, "sum") for name in SUMMED)]).to_pylist()
+        for row in grouped.aggregate(
+            [("segment", "count"), *((name, "sum") for name in (*SUMMED, AT_RISK))]
+        ).to_pylist()
     }
     # Segments outside the told order (a scheme may grow) come after it, by name: none is lost.
     for name in (*order, *sorted(found.keys() - {*order, None})):
@@ -151,7 +157,7 @@ def _segments(
                 "customers": customers,
                 "share": customers / placed,
                 "avg_p_alive": math.fsum(alive) / len(alive) if alive else None,
-                **{each: found[name][f"{each}_sum"] for each in SUMMED},
+                **{each: found[name][f"{each}_sum"] for each in (*SUMMED, AT_RISK)},
                 **_total_interval(found[name]["clv_sum"], variances, spread),
             },
         )

@@ -31,6 +31,7 @@ unmatched as (select * from {marts}.fct_unmatched_returns where returned_date <=
 earlier as (select * from {earlier} where as_of_date = (select max(as_of_date) from {earlier} where as_of_date < $as_of_date)),
 memory as (select * from {earlier} where as_of_date = $memory_date),
 change as (select * from {candidate}.value_change where as_of_date = $as_of_date),
+alarms as (select * from {candidate}.early_warning where as_of_date = $as_of_date),
 pace as (select sum(transactions) as transactions, sum(transactions_12m) as transactions_12m, sum(net_sales) as net_sales,
   sum(net_sales_12m) as net_sales_12m, greatest(date_diff('day', min(first_order_date), $as_of_date::date) + 1, 1) / 365.25 as years
   from facts where flag is null),
@@ -139,9 +140,10 @@ SEGMENTS = (
         "membership_that_differs", "Memberships that are not what the customer's own row says, missing ones included",
         """select coalesce(s.customer_id, m.customer_id) as customer_id, coalesce(s.scheme, m.scheme) as scheme,
           s.segment as in_history, m.segment as in_membership
-        from (select customer_id, unnest(['tier', 'stage', 'rfm', 'type', 'value_matrix']) as scheme,
-                unnest([value_tier, lifecycle_stage, rfm_segment, customer_type, value_matrix]) as segment from history) s
-        full join (select customer_id, scheme, segment from membership where scheme in ('tier', 'stage', 'rfm', 'type', 'value_matrix')) m
+        from (select customer_id, unnest(['tier', 'stage', 'rfm', 'type', 'value_matrix', 'warning']) as scheme,
+                unnest([value_tier, lifecycle_stage, rfm_segment, customer_type, value_matrix, warning_level]) as segment from history) s
+        full join (select customer_id, scheme, segment from membership
+          where scheme in ('tier', 'stage', 'rfm', 'type', 'value_matrix', 'warning')) m
           on m.customer_id = s.customer_id and m.scheme = s.scheme
         where s.customer_id is null or (s.segment is not null and m.segment is distinct from s.segment)""",
     ),
@@ -409,7 +411,38 @@ MOVEMENT = (
     ),
 )  # fmt: skip
 
-FACTS: tuple[FactQuery, ...] = (*CUSTOMERS, *MONEY_FACTS, *SEGMENTS, *HISTORY, *MODEL, *CHANGE, *MOVEMENT)
+WARNINGS = (
+    none_of(
+        "warnings_that_differ", "Customers whose warning_level is not their alarm's, and alarms of excluded or unknown customers",
+        """select coalesce(h.customer_id, w.customer_id) as customer_id, h.warning_level, w.level, h.is_excluded
+        from history h full join alarms w using (customer_id)
+        where h.warning_level is distinct from w.level or (w.level is not null and h.is_excluded)""",
+    ),
+    none_of(
+        "alarms_raised_twice", "Alarms raised while one stands, and standing ones that are not as they were raised",
+        """select w.customer_id, w.status, w.raised_on, w.lapses_on, m.raised_on as raised_then, m.lapses_on as lapses_then
+        from alarms w left join (select * from {candidate}.early_warning where as_of_date = $memory_date) m using (customer_id)
+        where (w.status = 'new' and (w.raised_on <> w.as_of_date or coalesce(m.lapses_on > w.as_of_date, false)))
+          or (w.status = 'standing' and (w.lapses_on <= w.as_of_date or w.raised_on is distinct from m.raised_on
+            or w.lapses_on is distinct from m.lapses_on or w.level is distinct from m.level))""",
+    ),
+    none_of(
+        "alarms_without_their_test", "New alarms without a test that raised them, and such tests without an alarm",
+        """select coalesce(w.customer_id, t.customer_id) as customer_id, w.p_value as of_alarm, t.p_value as of_test
+        from (select * from alarms where status = 'new') w
+        full join (select * from {candidate}.warning_test where as_of_date = $as_of_date and is_raised) t using (customer_id)
+        where w.p_value is distinct from t.p_value or not t.is_testable""",
+    ),
+    none_of(
+        "value_at_risk_that_does_not_reconcile", "Segments whose at_risk_value is not the sum over their customers' alarms",
+        """select s.scheme, s.segment, s.at_risk_value as in_summary, m.at_risk as of_alarms
+        from summary s join (select scheme, segment, sum(coalesce(w.value_at_risk, 0)) as at_risk from membership
+          join history using (customer_id) left join alarms w using (customer_id) where not is_excluded group by all) m
+          on m.scheme = s.scheme and m.segment = s.segment where s.at_risk_value is distinct from m.at_risk""",
+    ),
+)  # fmt: skip
+
+FACTS: tuple[FactQuery, ...] = (*CUSTOMERS, *MONEY_FACTS, *SEGMENTS, *HISTORY, *MODEL, *CHANGE, *MOVEMENT, *WARNINGS)
 
 GATE_FACT = Table(
     "gate_fact", "One row: the facts of one candidate, a column each.", ("as_of_date",), "snapshot",

@@ -135,9 +135,10 @@ def scored_batches(con: duckdb.DuckDBPyConnection, as_of: date) -> Iterator[pa.R
     """The same with each customer's value scores and rank beside its facts."""
     return read_batches(
         con,
-        """select s.*, v.* exclude (customer_id), r.value_rank
+        """select s.*, v.* exclude (customer_id), r.value_rank, w.level as warning_level
            from marts.fct_customer_snapshot s join value.customer_scores v using (customer_id)
-           join value.customer_ranks r using (customer_id) where s.as_of_date = ?""",
+           join value.customer_ranks r using (customer_id) left join value.early_warning w using (customer_id)
+           where s.as_of_date = ?""",
         params=[as_of],
     )
 
@@ -233,12 +234,12 @@ def customers_by(con: duckdb.DuckDBPyConnection, column: str, states: Sequence[s
 
 
 def summary_rows(con: duckdb.DuckDBPyConnection) -> pa.Table:
-    """What segment_summary is made of: the candidate's customers with the variance of each one's own future."""
+    """What segment_summary is made of: the candidate's customers, the variance of each one's own future, value at risk."""
     columns = ", ".join(f"c.{name}" for name in segments.SUMMARY_COLUMNS)
     return read_table(
         con,
-        f"""select {columns}, s.{segments.VARIANCE} from candidate.customer_value c
-            join value.customer_scores s using (customer_id)""",
+        f"""select {columns}, s.{segments.VARIANCE}, w.value_at_risk as {segments.AT_RISK} from candidate.customer_value c
+            join value.customer_scores s using (customer_id) left join value.early_warning w using (customer_id)""",
     )
 
 

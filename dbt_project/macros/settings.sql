@@ -57,3 +57,8 @@
 {% macro has_covariates() -%}
     {{ "true" if env_var("CVM_COVARIATES", "") else "false" }}
 {%- endmacro %}
+
+{# Lengths in days of the windows that early warning tests, each ending at the snapshot; none unless the environment names them. #}
+{% macro warning_windows() -%}
+    {{ return(env_var("CVM_WARNING_WINDOWS", "").split(",") | map("trim") | select | list) }}
+{%- endmacro %}

@@ -67,13 +67,26 @@ PUBLISHED = {
     ),
     "stage_transitions": ("as_of_date from to", "customers probability value_moved"),
     "tier_transitions": ("as_of_date from to", "customers probability value_moved"),
+    "early_warning": (
+        "as_of_date customer_id",
+        "status level signals window_days p_value value_at_risk reasons raised_on lapses_on",
+    ),
+    "warning_test": (
+        "as_of_date customer_id",
+        "window_days expected_transactions expected_with_attrition observed_transactions base_index p_frequency p_spend p_value"
+        " is_testable is_raised",
+    ),
+    "warning_record": (
+        "as_of_date level",
+        "tested not_testable warned fell base_rate lift not_fallen_share base_index median_lead_days",
+    ),
 }
 MONEY_COLUMNS = """
     monetary_value revenue_total revenue_12m margin_total margin_12m expected_spend clv_12m clv_36m clv clv_low clv_high
     existing_value potential_value influence_value influence_passed total_value at_risk_value amount
     value_predicted value_actual value_naive value_low value_high
     clv_before change frequency recency time spend margin model correction entry identity
-    revenue margin cumulative_value value_moved
+    revenue margin cumulative_value value_moved value_at_risk
 """
 TYPES = {"varchar", "date", "timestamp", "bigint", "integer", "double", "boolean", MONEY}
 

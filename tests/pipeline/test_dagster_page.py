@@ -37,21 +37,22 @@ KEYS = {
         int_order_lines int_orders int_orders_undone int_products int_reactivations int_return_allocations
         int_slice_attributes int_slice_dates int_slice_days int_slice_flags int_slice_histories int_slice_revenue
         int_slice_sample int_slice_transactions int_snapshot_base int_standing_days int_transactions
-        int_unmatched_returns""",
+        int_unmatched_returns int_window_histories int_window_starts""",
     "marts": """dim_customers dim_customers_as_of dim_products fct_cohort_periods fct_customer_days fct_customer_slices
         fct_customer_snapshot fct_order_lines fct_orders fct_return_allocations fct_slice_attributes
-        fct_slice_transactions fct_snapshot_base fct_unmatched_returns""",
-    "value": "clv_backtest clv_model_card customer_scores value_change",
+        fct_slice_transactions fct_snapshot_base fct_transactions fct_unmatched_returns fct_window_histories""",
+    "value": "clv_backtest clv_model_card customer_scores early_warning value_change warning_record warning_test",
     "candidate": """clv_backtest clv_model_card cohort_retention customer customer_pii customer_state_history customer_value
-        ingest_audit pareto_curve segment_membership segment_parameter segment_summary stage_transitions
-        tier_transitions unmatched_return value_change""",
+        early_warning ingest_audit pareto_curve segment_membership segment_parameter segment_summary stage_transitions
+        tier_transitions unmatched_return value_change warning_record warning_test""",
     "gate": """clv_backtest clv_model_card cohort_retention customer customer_pii customer_state_history customer_value
-        customer_value_history data_dictionary gate_fact ingest_audit pareto_curve segment_membership segment_parameter
-        segment_summary stage_transitions tier_transitions unmatched_return value_change""",
+        customer_value_history data_dictionary early_warning gate_fact ingest_audit pareto_curve segment_membership
+        segment_parameter segment_summary stage_transitions tier_transitions unmatched_return value_change
+        warning_record warning_test""",
     "cvm": """clv_backtest clv_model_card cohort_retention current_publication customer customer_state_history customer_value
-        customer_value_history data_dictionary data_quality_result ingest_audit pareto_curve publication
+        customer_value_history data_dictionary data_quality_result early_warning ingest_audit pareto_curve publication
         segment_membership segment_parameter segment_summary stage_transitions tier_transitions unmatched_return
-        value_change""",
+        value_change warning_record warning_test""",
     "cvm_pii": "customer_pii",
 }
 
@@ -109,7 +110,7 @@ def test_every_critical_check_of_the_gate_blocks(definitions):
 def test_publication_can_not_be_run_in_part(definitions):
     publish = next(asset for asset in definitions.assets if getattr(asset, "op", None) and asset.op.name == "publish")
     assert not publish.can_subset
-    assert len(publish.keys) == 21
+    assert len(publish.keys) == 24
 
 
 def test_the_schedule_asks_for_the_last_day_of_the_period_that_ended(definitions, shop):

@@ -39,7 +39,8 @@ SHARED = ("flag", "transactions", "frequency", "recency", "T", "days_since_last"
 @pytest.fixture(scope="module")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Build]:
     told = {"MARGIN_RATE": str(MARGIN_RATE), "SLICE_DATES": ",".join(map(str, SLICES)), "SLICE_WINDOW_DAYS": str(WINDOW),
-            "SLICE_CUSTOMERS": "1000", "COVARIATES": "customer_type"}  # fmt: skip
+            "SLICE_CUSTOMERS": "1000", "COVARIATES": "customer_type",
+            "WARNING_WINDOWS": ",".join(str((SECOND - day).days) for day in SLICES[:-1])}  # fmt: skip
     with builds_facts(tmp_path_factory.mktemp("dbt"), {f"CVM_{name}": value for name, value in told.items()}) as build:
         yield build
 
@@ -113,6 +114,22 @@ def test_a_slice_of_an_earlier_day_says_what_the_snapshot_of_that_day_said(work:
     cancelled = [name for name in differ if len(transactions(history, FIRST)[name]) > len(until.get(name, {}))]
     assert len(differ) > 15
     assert len(cancelled) >= 4
+
+
+@pytest.mark.parametrize("day", SLICES[:-1])
+def test_the_start_of_a_warning_window_knows_of_everybody_what_a_slice_of_that_day_knows(work: Path, day: dt.date):
+    columns = 'customer_id, transactions, frequency, recency, "T", net_sales, repeat_sales'
+    found = read(work, f"select {columns} from marts.fct_window_histories where start_date = date '{day}' order by all")
+    sliced = read(work, f"select {columns} from marts.fct_customer_slices where slice_date = date '{day}' order by all")
+    assert len(found) > 80
+    assert found == sliced
+
+
+def test_transactions_are_those_of_the_snapshot(work: Path, history: History):
+    found: dict[str, dict[dt.date, Decimal]] = {}
+    for row in read(work, "select * from marts.fct_transactions"):
+        found.setdefault(row["customer_id"], {})[row["ordered_date"]] = row["net_value"]
+    assert found == {name: days for name, days in transactions(history, SECOND).items() if days}
 
 
 def test_flags_are_as_known_then_whose_orders_were_all_cancelled_later_is_there_and_no_date_makes_no_row(build: Build):

@@ -30,7 +30,8 @@ PROMISED = {
     "customer_value", "customer_value_history", "customer", "customer_pii", "segment_membership", "segment_summary",
     "segment_parameter", "pareto_curve", "clv_model_card", "clv_backtest", "unmatched_return", "data_dictionary", "data_quality_result",
     "ingest_audit", "publication", "current_publication", "customer_state_history", "value_change",
-    "cohort_retention", "stage_transitions", "tier_transitions",
+    "cohort_retention", "stage_transitions", "tier_transitions", "early_warning", "warning_test",
+    "warning_record",
 }  # fmt: skip
 METRIC = re.compile(
     r"param_\w+|se_\w+|low_\w+|high_\w+|log_likelihood|customers|time_unit_days|converged|gradient_norm|is_champion|gives_p_alive"

@@ -15,7 +15,8 @@ from small_shop import LINES, write_csv
 
 APRIL, BETWEEN, MAY = dt.date(2024, 4, 30), dt.date(2024, 5, 15), dt.date(2024, 5, 31)
 BY_SNAPSHOT = ("customer_value_history", "segment_membership", "segment_summary", "segment_parameter", "pareto_curve",
-               "clv_model_card", "value_change", "cohort_retention", "stage_transitions", "tier_transitions")  # fmt: skip
+               "clv_model_card", "value_change", "cohort_retention", "stage_transitions", "tier_transitions",
+               "early_warning", "warning_test", "warning_record")  # fmt: skip
 OF_THE_NEWEST = ("customer_value", "customer", "customer_pii", "unmatched_return")
 
 

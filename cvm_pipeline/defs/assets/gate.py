@@ -22,7 +22,7 @@ from cvm_pipeline.warehouse.work import connect
 CANDIDATES = ("customer_value", "customer", "customer_pii", "segment_membership", "segment_summary", "segment_parameter",
          "pareto_curve", "clv_model_card", "clv_backtest", "unmatched_return", "ingest_audit",
          "customer_state_history", "value_change", "cohort_retention", "stage_transitions",
-         "tier_transitions")  # fmt: skip
+         "tier_transitions", "early_warning", "warning_test", "warning_record")  # fmt: skip
 
 
 class GateConfig(dg.Config):

@@ -33,9 +33,10 @@ def segment_assets(project: Project) -> dg.AssetsDefinition:
             dg.AssetSpec(
                 ["candidate", name],
                 description=table(name).grain,
-                deps=[["value", "customer_scores"], ["value", "clv_model_card"], ["value", "clv_backtest"], ["value", "value_change"], ["marts", "dim_customers_as_of"],
-                      ["marts", "fct_unmatched_returns"], ["marts", "fct_snapshot_base"], ["marts", "fct_cohort_periods"], ["marts", "fct_customer_slices"],
-                      ["clean", "ingest_audit"]],
+                deps=[["value", "customer_scores"], ["value", "clv_model_card"], ["value", "clv_backtest"], ["value", "value_change"],
+                      ["value", "early_warning"], ["value", "warning_test"], ["value", "warning_record"], ["marts", "dim_customers_as_of"],
+                      ["marts", "fct_unmatched_returns"], ["marts", "fct_snapshot_base"], ["marts", "fct_cohort_periods"],
+                      ["marts", "fct_customer_slices"], ["clean", "ingest_audit"]],
                 kinds={"python", "duckdb"},
                 owners=["team:data-science"],
             )

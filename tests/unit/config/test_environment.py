@@ -57,6 +57,7 @@ def test_dbt_is_told_everything_that_its_models_ask_for(tmp_path):
     assert (told["CVM_GAP_PRIOR"], told["CVM_DEFAULT_GAP"], told["CVM_MARGIN_RATE"]) == ("3.0", "90.0", "1.0")
     assert told["DBT_TARGET_PATH"].startswith(str(tmp_path))
     assert (told["CVM_SLICE_DATES"], told["CVM_COVARIATES"]) == ("", "")
+    assert told["CVM_WARNING_WINDOWS"] == "728,364,182,91,28"
 
 
 def test_dbt_is_told_the_slices_of_a_plan(tmp_path):

@@ -148,7 +148,9 @@ TOP = [
         "",
     ),
     ("identity: {rules: []}", "identity", "not built yet", ""),
-    ("warnings: {fdr: 0.1}", "warnings", "not built yet", ""),
+    ("warnings: {fdr: 0.5}", "warnings.fdr", "0.2", ""),
+    ("warnings: {dependence: none}", "warnings.dependence", "independence", ""),
+    ("warnings: {warning_from: 100, critical_from: 50}", "warnings.critical_from", "lies under warning_from", ""),
 ]
 
 

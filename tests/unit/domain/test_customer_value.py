@@ -113,6 +113,17 @@ def memory(**changed: object) -> Memory:
     return Memory(pa.table(rows | changed))
 
 
+def test_the_level_of_a_standing_warning_is_shown_and_makes_the_stage() -> None:
+    warned = scores().append_column("warning_level", pa.array(["critical", None, None, None, None], pa.string()))
+    batch = customer_value.assemble(snapshot(), warned, parameters())
+    assert batch["warning_level"].to_pylist() == ["critical", None, None, None, None]
+    assert by_customer(batch, "lifecycle_stage")["anna"] == "declining"
+    assert (
+        by_customer(customer_value.assemble(snapshot(), scores(), parameters()), "lifecycle_stage")["anna"]
+        != "declining"
+    )
+
+
 def by_customer(batch: pa.RecordBatch, name: str) -> dict[str, object]:
     return dict(zip(batch["customer_id"].to_pylist(), batch[name].to_pylist(), strict=True))
 

@@ -70,6 +70,23 @@ def staged(
     return found.lifecycle_stage[0].as_py(), found.stage_reason[0].as_py()
 
 
+@pytest.mark.parametrize(("level", "stage"), [("critical", "declining"), ("warning", "declining"), ("watch", "mature"), (None, "mature")])  # fmt: skip
+def test_a_standing_warning_of_level_warning_or_critical_is_decline(level: str | None, stage: str) -> None:
+    fitted = lifecycle.fit(FACTS, PRIOR)
+    found = lifecycle.score(batch({}), np.array([0.9]), fitted, warning_level=pa.array([level], pa.string()))
+    assert found.lifecycle_stage.to_pylist() == [stage]
+    told = f"an early warning ({level}) stands, silent 20 days, limit 100 days, P(alive) 0.90"
+    assert (found.stage_reason[0].as_py() == told) == (stage == "declining")
+
+
+def test_a_warning_does_not_take_from_the_lost_the_returned_and_the_new_their_stage() -> None:
+    fitted = lifecycle.fit(FACTS, PRIOR)
+    rows = [{"days_since_last": 400}, {"reactivated_date": AS_OF - timedelta(days=10)}, {"T": 20}]
+    warned = pa.array(["critical"] * 3)
+    found = lifecycle.score(batch(*rows), np.array([0.1, 0.9, 0.9]), fitted, warning_level=warned)
+    assert found.lifecycle_stage.to_pylist() == ["lost", "reactivated", "new"]
+
+
 def test_a_steady_repeat_customer_is_mature() -> None:
     assert staged() == ("mature", "13 transactions, silent 20 days, limit 100 days, P(alive) 0.90")
 

@@ -24,6 +24,7 @@ from cvm_pipeline.domain.contracts import (
     STAGES,
     TIERS,
     VALUE_MATRIX,
+    WARNING_LEVELS,
 )
 from cvm_pipeline.domain.lifetime_value.decimals import MONEY
 from cvm_pipeline.domain.lifetime_value.race.intervals import TotalSpread
@@ -39,6 +40,7 @@ customers = st.lists(
             "rfm_segment": st.none() | st.sampled_from(RFM_SEGMENTS),
             "customer_type": st.none() | st.sampled_from(CUSTOMER_TYPES),
             "value_matrix": st.none() | st.sampled_from(VALUE_MATRIX),
+            "warning_level": st.none() | st.sampled_from(WARNING_LEVELS),
             "is_excluded": st.booleans(),
             "p_alive": st.none() | st.floats(0, 1),
             "revenue_12m": amounts,
@@ -46,6 +48,7 @@ customers = st.lists(
             "clv": st.none() | amounts,
             "total_value": amounts,
             "clv_variance": st.none() | st.floats(0, 1e12),
+            "at_risk_value": st.none() | amounts,
         }
     ),
     min_size=1,
@@ -57,7 +60,7 @@ def table(rows: list[dict]) -> pa.Table:
     named = [{"as_of_date": AS_OF, "customer_id": f"c{i}", **row} for i, row in enumerate(rows)]
     names = ["customer_id", *segments.SUMMARY_COLUMNS]
     fields = [customer_value.SCHEMA.field(name) for name in names]
-    schema = pa.schema([*fields, pa.field(segments.VARIANCE, pa.float64())])
+    schema = pa.schema([*fields, pa.field(segments.VARIANCE, pa.float64()), pa.field(segments.AT_RISK, MONEY)])
     return pa.Table.from_pylist(named, schema=schema)
 
 
@@ -97,10 +100,9 @@ def test_summaries_are_sums_in_decimals_over_those_not_excluded(rows: list[dict]
         alive = [row["p_alive"] for row in members if row["p_alive"] is not None]
         assert each["customers"] == len(members) > 0
         assert each["share"] == len(members) / sum(row[column] is not None for row in kept)
-        for money in segments.SUMMED:
+        for money in (*segments.SUMMED, segments.AT_RISK):
             assert each[money] == sum((row[money] or Decimal(0) for row in members), Decimal(0))
         assert each["avg_p_alive"] == (math.fsum(alive) / len(alive) if alive else None)
-        assert each["at_risk_value"] is None
         variances = [row["clv_variance"] for row in members if row["clv_variance"] is not None]
         if not variances:
             assert each["clv_low"] is each["clv_high"] is each["interval_basis"] is None

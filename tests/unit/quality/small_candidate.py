@@ -61,19 +61,27 @@ create table work.marts.fct_unmatched_returns as from (values
 ) t(order_id, line, customer_id, returned_date, amount);
 """
 _DERIVED = """
+insert into cand.cvm.early_warning values
+  ('2024-06-30', 'alice', 'new', 'watch', 'frequency', 91, .001, 7, 'told', '2024-06-30', '2024-09-29', 'p2');
+insert into cand.cvm.warning_test by name select date '2024-06-30' as as_of_date, 'alice' as customer_id, .001 as p_value,
+  true as is_testable, true as is_raised;
+update cand.cvm.customer_value_history h set warning_level = w.level from cand.cvm.early_warning w
+  where w.customer_id = h.customer_id and w.as_of_date = h.as_of_date;
 insert into cand.cvm.customer_value by name select * from cand.cvm.customer_value_history where as_of_date = '2024-06-30';
 insert into cand.cvm.customer by name
   select customer_id, transactions = 0 as is_prospect, publication_id from cand.cvm.customer_value;
 insert into pii.cvm_pii.customer_pii by name select 'alice' as customer_id, 'alice@example.org' as email, 'p2' as publication_id;
 insert into cand.cvm.segment_membership by name
-  select as_of_date, unnest(['tier', 'stage', 'rfm', 'type', 'value_matrix']) as scheme, customer_id,
-    unnest([value_tier, lifecycle_stage, rfm_segment, coalesce(customer_type, 'unknown'), value_matrix]) as segment, publication_id
+  select as_of_date, unnest(['tier', 'stage', 'rfm', 'type', 'value_matrix', 'warning']) as scheme, customer_id,
+    unnest([value_tier, lifecycle_stage, rfm_segment, coalesce(customer_type, 'unknown'), value_matrix, warning_level]) as segment, publication_id
   from cand.cvm.customer_value;
 delete from cand.cvm.segment_membership where segment is null;
 insert into cand.cvm.segment_summary by name
   select m.as_of_date, scheme, segment, count(*) as customers, count(*) / 3 as share, sum(revenue_12m) as revenue_12m,
-    sum(margin_12m) as margin_12m, sum(coalesce(clv, 0)) as clv, sum(total_value) as total_value, 'p2' as publication_id
-  from cand.cvm.segment_membership m join cand.cvm.customer_value v using (customer_id) group by all;
+    sum(margin_12m) as margin_12m, sum(coalesce(clv, 0)) as clv, sum(total_value) as total_value,
+    sum(coalesce(w.value_at_risk, 0)) as at_risk_value, 'p2' as publication_id
+  from cand.cvm.segment_membership m join cand.cvm.customer_value v using (customer_id)
+  left join cand.cvm.early_warning w on w.customer_id = v.customer_id and w.as_of_date = v.as_of_date group by all;
 insert into cand.cvm.customer_state_history by name
   select customer_id, unnest(['tier', 'stage', 'rfm', 'warning', 'value_matrix']) as scheme, as_of_date as valid_from,
     unnest([value_tier, lifecycle_stage, rfm_segment, warning_level, value_matrix]) as state, 'behaviour' as cause, 1 as rule_version, 'p2' as publication_id

@@ -100,6 +100,11 @@ BROKEN = {
     "transitions_are_those_of_the_customers": "update cand.cvm.tier_transitions set value_moved = 30.0001 where \"to\" = 'A'",
     "transition_probabilities_add_up_to_1": "update cand.cvm.stage_transitions set probability = .9 where \"to\" = 'new'",
     "value_matrix_places_exactly_the_buyers": f"update {HISTORY} set value_matrix = 'grow' where customer_id = 'pam'",
+    "warnings_are_those_of_customer_value": f"update {HISTORY} set warning_level = 'critical' {OF_ALICE}",
+    "an_alarm_is_raised_once": "insert into cand.cvm.early_warning by name select * replace (date '2024-05-31' as as_of_date, "
+    "date '2024-05-31' as raised_on) from cand.cvm.early_warning",
+    "every_alarm_has_its_test": "delete from cand.cvm.warning_test",
+    "value_at_risk_reconciles_with_the_alarms": "update cand.cvm.segment_summary set at_risk_value = 8 where segment = 'A'",
 }
 
 
@@ -143,6 +148,20 @@ def test_the_first_snapshot_has_nothing_to_compare_with(candidate: duckdb.DuckDB
         "value_change_difference",
     ]
     assert not judge(facts, AS_OF, SUITE, PARAMETERS).failures()
+
+
+def test_an_alarm_that_stands_is_told_as_it_was_raised(candidate: duckdb.DuckDBPyConnection) -> None:
+    candidate.execute(
+        """insert into cand.cvm.early_warning by name select * replace (date '2024-05-31' as as_of_date,
+        date '2024-05-31' as raised_on) from cand.cvm.early_warning"""
+    )
+    candidate.execute("delete from cand.cvm.warning_test")
+    candidate.execute(
+        "update cand.cvm.early_warning set status = 'standing', raised_on = '2024-05-31' where as_of_date = '2024-06-30'"
+    )
+    assert failed(candidate) == set()
+    candidate.execute("update cand.cvm.early_warning set lapses_on = '2024-08-01' where as_of_date = '2024-06-30'")
+    assert failed(candidate) == {"an_alarm_is_raised_once"}
 
 
 def test_memory_without_an_earlier_snapshot_fails(candidate: duckdb.DuckDBPyConnection) -> None:
