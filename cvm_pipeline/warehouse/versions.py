@@ -205,7 +205,7 @@ def read_manifest(folder: Path) -> dict[str, object]:
 
 
 def contract_of(folder: Path) -> tuple[str, dict[str, dict[str, str]]]:
-    """The contract that a version's readers rely on: its number, and table -> column -> SQL type.
+    """The contract that a version's readers rely on: its number, and schema.table -> column -> SQL type.
 
     Raises `WarehouseError` where the folder does not say.
     """

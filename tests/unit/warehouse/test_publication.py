@@ -284,7 +284,7 @@ def relied_on(home: Home, id_: str, column: str) -> None:
     """As if that version's readers knew one column more."""
     path = home.versions / id_ / "candidate.json"
     manifest = json.loads(path.read_text())
-    manifest["contract"]["customer"][column] = "varchar"
+    manifest["contract"]["cvm.customer"][column] = "varchar"
     path.write_text(json.dumps(manifest))
 
 
