@@ -35,6 +35,14 @@ def sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder with the parents that are missing, each on disk: a file in it is no safer than the way to it."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(mode=mode, parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
+
+
 def write_atomically(path: Path, content: str, mode: int = 0o666) -> None:
     """Write a small text file so that a reader sees the old or the new content, never a part, nor a wider mode."""
     spare = path.with_name(f".{path.name}.{os.getpid()}.tmp")
