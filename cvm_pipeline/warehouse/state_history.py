@@ -214,7 +214,9 @@ def _is_there(con: duckdb.DuckDBPyConnection, schema: str, name: str) -> bool:
 
 def _typed() -> str:
     return ", ".join(
-        f"{column.name} {column.type}" for column in CUSTOMER_STATE_HISTORY.columns if column.name in _COLUMNS.split(", ")
+        f"{column.name} {column.type}"
+        for column in CUSTOMER_STATE_HISTORY.columns
+        if column.name in _COLUMNS.split(", ")
     )
 
 

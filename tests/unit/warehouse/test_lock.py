@@ -109,7 +109,9 @@ def test_a_forked_child_keeps_no_lock_that_its_parent_has_freed(home: Home, else
 
 
 def test_a_forked_child_keeps_no_lock_beyond_its_parents_death(home: Home, elsewhere: Elsewhere) -> None:
-    parent = elsewhere(HOLD.replace("time.sleep(60)", "import os\n    print(os.fork() or '', flush=True)\n    time.sleep(60)"))
+    parent = elsewhere(
+        HOLD.replace("time.sleep(60)", "import os\n    print(os.fork() or '', flush=True)\n    time.sleep(60)")
+    )
     assert parent.stdout and parent.stdout.readline() == "held\n"
     child = max(int(parent.stdout.readline().strip() or 0), int(parent.stdout.readline().strip() or 0))
     parent.kill()
@@ -121,10 +123,14 @@ def test_a_forked_child_keeps_no_lock_beyond_its_parents_death(home: Home, elsew
         os.kill(child, signal.SIGKILL)
 
 
-@pytest.mark.parametrize("record", [{"pid": 1, "host": os.uname().nodename}, {"pid": 77777, "host": "a container gone"}])
+@pytest.mark.parametrize(
+    "record", [{"pid": 1, "host": os.uname().nodename}, {"pid": 77777, "host": "a container gone"}]
+)
 def test_a_dead_runs_record_is_nobody_whoever_bears_its_number_now(home: Home, record: dict[str, object]) -> None:
     home.root.mkdir(parents=True)
-    home.lock.write_text(json.dumps({**record, "since": "2026-11-01T00:00:00+00:00", "command": "cvm run", "run_id": ""}))
+    home.lock.write_text(
+        json.dumps({**record, "since": "2026-11-01T00:00:00+00:00", "command": "cvm run", "run_id": ""})
+    )
     assert lock_holder(home) is None
 
 

@@ -20,6 +20,7 @@ from warehouse_sample import (
     publication_id,
     publication_row,
     publish_one,
+    resealed,
     storage_version,
 )
 
@@ -66,7 +67,7 @@ def test_every_table_can_be_read_as_cvm_dot_table_by_another_process(home: Home,
         "found = {}\n"
         "for table in TABLES:\n"
         "    file = home.published_pii_file if table.schema == 'cvm_pii' else home.published_file\n"
-        "    con = duckdb.connect(str(file))\n"
+        "    con = duckdb.connect(str(file), read_only=True)\n"
         "    found[table.name] = len(con.execute(f'select * from {table.schema}.{table.name}').fetchall())\n"
         "    con.close()\n"
         "print(json.dumps(found))\n"
@@ -78,7 +79,8 @@ def test_every_table_can_be_read_as_cvm_dot_table_by_another_process(home: Home,
     assert found["customer_value"] == 3
     assert (published.publication_id, published.as_of_date, published.leftovers) == (publication_id(1), AS_OF, "")
     assert storage_version(home.published_file) == storage_version(home.published_pii_file) == 65
-    assert home.published_pii_file.stat().st_mode & 0o777 == 0o600
+    assert home.published_file.stat().st_mode & 0o777 == 0o444
+    assert home.published_pii_file.stat().st_mode & 0o777 == 0o400
     assert published.folder.stat().st_mode == home.versions.stat().st_mode
 
 
@@ -226,7 +228,7 @@ def test_the_newest_versions_are_kept_and_the_standing_one_always(home: Home) ->
     # Pointed back by hand, or by a rollback.
     home.current.unlink()
     home.current.symlink_to(f"versions/{publication_id(3)}")
-    publish(home, publication_id(3), REQUIRED, keep=1)
+    publish(home, publication_id(3), REQUIRED, keep=2)
     assert [version.publication_id for version in versions(home)] == [publication_id(5), publication_id(3)]
     assert seen(home) == publication_id(3)
 
@@ -285,7 +287,9 @@ def relied_on(home: Home, id_: str, column: str) -> None:
     path = home.versions / id_ / "candidate.json"
     manifest = json.loads(path.read_text())
     manifest["contract"]["cvm.customer"][column] = "varchar"
+    path.chmod(0o644)
     path.write_text(json.dumps(manifest))
+    resealed(path.parent)
 
 
 def test_a_column_that_readers_rely_on_is_not_taken_away(home: Home) -> None:

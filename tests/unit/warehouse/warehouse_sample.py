@@ -12,6 +12,7 @@ from cvm_pipeline.warehouse.files import HOOKS
 from cvm_pipeline.warehouse.gate_record import GateRecord, write_record
 from cvm_pipeline.warehouse.incoming import FED_BY
 from cvm_pipeline.warehouse.publication import Published, publish
+from cvm_pipeline.warehouse.seal import STOOD, mark_stood
 from cvm_pipeline.warehouse.versions import new_publication_id
 from cvm_pipeline.warehouse.work import connect
 
@@ -104,6 +105,12 @@ def publish_one(
 ) -> Published:
     """The whole way: candidate, seal, record, publication."""
     return publish(home, make_candidate(home, number, as_of, customers, amount), REQUIRED, keep)
+
+
+def resealed(folder: Path) -> None:
+    """As if the version had been published as it is now: for those that a test makes to be of an earlier code."""
+    (folder / STOOD).unlink()
+    mark_stood(folder, datetime.now(UTC))
 
 
 def storage_version(file: Path) -> int:
