@@ -87,7 +87,7 @@ def published_assets(project: Project) -> dg.AssetsDefinition:
 
 
 def _candidate_of(home: Home, day: str) -> str:
-    """The newest judged candidate, by its file's name: a record laid under another name opens nothing."""
+    """The candidate judged last, by its record's file's name: a record laid under another name opens nothing."""
     newest = newest_judged(home)
     record = read_record(home, newest) if newest else None
     if newest is None or record is None:
