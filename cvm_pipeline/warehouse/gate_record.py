@@ -7,6 +7,7 @@ of a record (`publication.py`).
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from datetime import date, datetime
 from pathlib import Path
@@ -20,12 +21,25 @@ from cvm_pipeline.warehouse.versions import checked_id
 
 
 @dataclass(frozen=True)
+class Rule:
+    """What a suite asks of a check now: a digest of the whole of it, its bounds too, and its severity."""
+
+    digest: str
+    severity: str
+
+
+# The checks that a candidate's record must show, by suite and name.
+Required = Mapping[str, Mapping[str, Rule]]
+
+
+@dataclass(frozen=True)
 class GateRecord:
     """The verdict on one candidate.
 
     `content_hash` is what `finish_candidate` returned; `created_at` an instant with a zone. Each of `checks` holds at
     least the columns of `data_quality_result`: suite, expectation, column, success, severity, observed,
-    unexpected_count, accepted_reason; more (failing rows) is kept as it is.
+    unexpected_count, accepted_reason; and `rule`, the digest of the rule that it was judged by; more (failing rows) is kept
+    as it is.
     """
 
     publication_id: str

@@ -20,7 +20,7 @@ or the next one comes.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -33,7 +33,7 @@ from cvm_pipeline.domain.contracts import CONTRACT_VERSION, TABLES
 from cvm_pipeline.warehouse.candidate import candidate_folder
 from cvm_pipeline.warehouse.errors import PublicationRefused, WarehouseError, errors_explained
 from cvm_pipeline.warehouse.files import hash_of, hashes_of, point, step, sync
-from cvm_pipeline.warehouse.gate_record import GateRecord, read_record
+from cvm_pipeline.warehouse.gate_record import GateRecord, Required, Rule, read_record
 from cvm_pipeline.warehouse.lock import run_lock
 from cvm_pipeline.warehouse.seal import STOOD, Seal, make_read_only, mark_stood, seal_of, stood_since
 from cvm_pipeline.warehouse.targets.follow import bring, follow
@@ -65,13 +65,14 @@ class Published:
 def publish(
     home: Home,
     publication_id: str,
-    required: Mapping[str, Collection[str]],
+    required: Required,
     keep: int = 10,
     target: Target | None = None,
 ) -> Published:
     """Make a candidate the version that readers see, in the home and in the target, or refuse.
 
-    `required` names the checks that each gated table of the contract must show in the candidate's record. Published
+    `required` names the checks that each gated table of the contract must show in the candidate's record, each judged by
+    the very rule that is given: one that was tightened since opens nothing. Published
     already: returns at once, having cleared up. Raises `PublicationRefused` with every reason, `LockHeld`, or
     `WarehouseError`; what readers see is then unchanged. `keep` versions are kept, the standing one always.
     """
@@ -160,7 +161,7 @@ def _reasons(
     folder: Path,
     base: Path | None,
     content: str,
-    required: Mapping[str, Collection[str]],
+    required: Required,
 ) -> list[str]:
     if not folder.is_dir():
         if (home.versions / publication_id).is_dir():
@@ -186,24 +187,37 @@ def _reasons(
     return reasons
 
 
-def _check_reasons(record: GateRecord, required: Mapping[str, Collection[str]]) -> list[str]:
+def _check_reasons(record: GateRecord, required: Required) -> list[str]:
     gated = [table.name for table in TABLES if table.gated]
     reasons = [f"no check is required of {name}: its suite is missing" for name in gated if not required.get(name)]
     shown: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for check in record.checks:
         shown.setdefault((str(check.get("suite")), str(check.get("expectation"))), []).append(check)
-    for table, names in required.items():
-        absent = sorted(name for name in names if (table, name) not in shown)
+    for table, rules in required.items():
+        absent = sorted(name for name in rules if (table, name) not in shown)
         if absent:
             reasons.append(f"{table} was not checked for {', '.join(absent)}")
-    failed = sorted(f"{suite}: {name}" for (suite, name), checks in shown.items() if not all(map(_stands, checks)))
+        others = sorted(
+            name
+            for name, rule in rules.items()
+            if any(check.get("rule") != rule.digest for check in shown.get((table, name), ()))
+        )
+        if others:
+            reasons.append(f"{table} was judged by another rule than today's for {', '.join(others)}. Run again")
+    failed = sorted(
+        f"{suite}: {name}"
+        for (suite, name), checks in shown.items()
+        if not all(_stands(check, required.get(suite, {}).get(name)) for check in checks)
+    )
     if failed:
         reasons.append(f"failed and not accepted: {', '.join(failed)}. See `cvm gate explain`")
     return reasons
 
 
-def _stands(check: Mapping[str, Any]) -> bool:
-    return check.get("success") is True or check.get("severity") == "warning" or bool(check.get("accepted_reason"))
+def _stands(check: Mapping[str, Any], rule: Rule | None) -> bool:
+    # A check of warnings that could not be judged is critical in the record; one that the suite calls critical always is.
+    warns = check.get("severity") == "warning" and (rule is None or rule.severity == "warning")
+    return check.get("success") is True or warns or bool(check.get("accepted_reason"))
 
 
 def _overtaken(record: GateRecord, folder: Path, base: Path | None) -> list[str]:

@@ -8,7 +8,7 @@ import dagster as dg
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.assets.previews import previewed
-from cvm_pipeline.defs.gate import complete_suites, required_checks
+from cvm_pipeline.defs.gate import complete_suites, required_checks, settings_of
 from cvm_pipeline.defs.partitions import snapshots_of
 from cvm_pipeline.defs.retention import forget_old_runs
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
@@ -58,7 +58,7 @@ def published_assets(project: Project) -> dg.AssetsDefinition:
             done = publish(
                 home,
                 _candidate_of(home, context.partition_key),
-                required_checks(complete_suites()),
+                required_checks(complete_suites(), settings_of(workshop.project)),
                 workshop.project.publish.keep,
                 target_of(workshop.project),
             )

@@ -14,6 +14,7 @@ from warehouse_sample import (
     AS_OF,
     BEGIN,
     REQUIRED,
+    RULE,
     checks,
     fill,
     make_candidate,
@@ -29,7 +30,7 @@ from cvm_pipeline.domain.contracts import TABLES
 from cvm_pipeline.warehouse.attempts import last_attempts
 from cvm_pipeline.warehouse.candidate import add_page, build_candidate, candidate_folder, finish_candidate
 from cvm_pipeline.warehouse.errors import LockHeld, PublicationRefused, RollbackRefused
-from cvm_pipeline.warehouse.gate_record import GateRecord, read_record, write_record
+from cvm_pipeline.warehouse.gate_record import GateRecord, Required, Rule, read_record, write_record
 from cvm_pipeline.warehouse.publication import publish
 from cvm_pipeline.warehouse.rollback import roll_back
 from cvm_pipeline.warehouse.versions import new_publication_id, versions
@@ -51,7 +52,7 @@ def change(home: Home, id_: str, **fields: Any) -> None:
     write_record(home, replace(record, **fields))
 
 
-def refused(home: Home, id_: str, required: dict[str, set[str]] = REQUIRED) -> str:
+def refused(home: Home, id_: str, required: Required = REQUIRED) -> str:
     with pytest.raises(PublicationRefused) as error:
         publish(home, id_, required)
     assert "what readers see is unchanged" in str(error.value)
@@ -143,14 +144,14 @@ def test_a_check_that_is_required_and_absent_is_refused(home: Home) -> None:
     id_ = make_candidate(home, 1)
     change(home, id_, checks=[check for check in checks() if check["suite"] != "customer_value"])
     assert refused(home, id_) == "customer_value was not checked for row count"
-    assert "customer was not checked for key" in refused(home, id_, REQUIRED | {"customer": {"row count", "key"}})
+    assert "customer was not checked for key" in refused(
+        home, id_, REQUIRED | {"customer": {"row count": RULE, "key": RULE}}
+    )
 
 
 def test_a_gated_table_of_which_nothing_is_required_is_refused(home: Home) -> None:
     id_ = make_candidate(home, 1)
-    assert (
-        refused(home, id_, REQUIRED | {"customer": set()}) == "no check is required of customer: its suite is missing"
-    )
+    assert refused(home, id_, REQUIRED | {"customer": {}}) == "no check is required of customer: its suite is missing"
     assert "no check is required of customer_value" in refused(home, id_, {})
 
 
@@ -166,7 +167,21 @@ def test_a_failed_check_is_refused_whatever_the_verdict_says(home: Home) -> None
 def test_a_warning_or_an_accepted_failure_does_not_block(home: Home, change_: dict[str, object]) -> None:
     id_ = make_candidate(home, 1)
     change(home, id_, checks=checks(success=False, **change_))
-    assert publish(home, id_, REQUIRED).publication_id == id_
+    severity = str(change_.get("severity", "critical"))
+    required = {suite: {"row count": replace(RULE, severity=severity)} for suite in REQUIRED}
+    assert publish(home, id_, required).publication_id == id_
+
+
+def test_a_failure_that_the_record_calls_a_warning_and_the_suite_critical_blocks(home: Home) -> None:
+    id_ = make_candidate(home, 1)
+    change(home, id_, checks=checks(success=False, severity="warning"))
+    assert "failed and not accepted: clv_backtest: row count" in refused(home, id_)
+
+
+def test_a_check_that_passed_by_another_rule_is_refused(home: Home) -> None:
+    id_ = make_candidate(home, 1)
+    stricter = REQUIRED | {"customer": {"row count": Rule("a tighter bound", "critical")}}
+    assert refused(home, id_, stricter) == "customer was judged by another rule than today's for row count. Run again"
 
 
 def test_a_candidate_built_before_the_standing_publication_is_refused(home: Home) -> None:

@@ -9,7 +9,7 @@ from cvm_pipeline.config.home import Home
 from cvm_pipeline.domain.contracts import TABLES, Column
 from cvm_pipeline.warehouse.candidate import OWN_TABLES, build_candidate, finish_candidate
 from cvm_pipeline.warehouse.files import HOOKS
-from cvm_pipeline.warehouse.gate_record import GateRecord, write_record
+from cvm_pipeline.warehouse.gate_record import GateRecord, Rule, write_record
 from cvm_pipeline.warehouse.incoming import FED_BY
 from cvm_pipeline.warehouse.publication import Published, publish
 from cvm_pipeline.warehouse.seal import STOOD, mark_stood
@@ -17,7 +17,8 @@ from cvm_pipeline.warehouse.versions import new_publication_id
 from cvm_pipeline.warehouse.work import connect
 
 AS_OF = date(2024, 3, 31)
-REQUIRED = {table.name: {"row count"} for table in TABLES if table.gated}
+RULE = Rule("of the row count", "critical")
+REQUIRED = {table.name: {"row count": RULE} for table in TABLES if table.gated}
 BEGIN = datetime(2026, 11, 22, 13, 0, tzinfo=UTC)
 
 
@@ -68,6 +69,7 @@ def checks(**changes: object) -> list[dict[str, object]]:
             "observed": 3,
             "unexpected_count": 0,
             "accepted_reason": None,
+            "rule": RULE.digest,
         }
         | changes
         for name in REQUIRED
