@@ -107,6 +107,31 @@ def test_publication_can_not_be_run_in_part(definitions):
     assert len(publish.keys) == 17
 
 
+def test_what_the_page_launches_by_itself_runs_as_the_job_does(shop, tmp_path):
+    """`dagster asset materialize` launches what the button "Materialize" does: a job of Dagster's own over all assets."""
+    place = shop.copy(tmp_path / "shop")
+    before = place.column("select publication_id from cvm.current_publication")
+    done = _materialized(place, "*")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert place.column("select publication_id from cvm.current_publication") != before
+    # It failed, and said so: the last line is of a run that nobody but the page knows.
+    (place.home.gate / "newest").unlink()
+    assert _materialized(place, 'key:"cvm/publication"').returncode == 1
+    (attempt,) = place.cvm("status", "--json").json["failed_attempts"]
+    assert "no gate has judged any candidate" in attempt["reason"]
+
+
+def _materialized(place: Place, selection: str) -> subprocess.CompletedProcess[str]:
+    from cvm_pipeline.defs.instance import ui_command
+
+    _, own = ui_command(place.project, "127.0.0.1", 1)
+    return subprocess.run(
+        [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "cvm_pipeline.definitions",
+         "--select", selection, "--partition", MAY],
+        env={**os.environ, **own, "CVM_CONFIG": str(place.config)}, capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
+
+
 def test_the_schedule_asks_for_the_last_day_of_the_period_that_ended(definitions, shop):
     import dagster as dg
 
