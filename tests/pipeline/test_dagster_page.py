@@ -23,6 +23,8 @@ import pytest
 from places import REPOSITORY, Place
 from small_shop import ORDERS_CONFIG, write_config, write_orders
 
+from cvm_pipeline.warehouse.attempts import last_attempts
+
 MAY = "2024-05-31"
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -114,11 +116,14 @@ def test_what_the_page_launches_by_itself_runs_as_the_job_does(shop, tmp_path):
     done = _materialized(place, "*")
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     assert place.column("select publication_id from cvm.current_publication") != before
-    # It failed, and said so: the last line is of a run that nobody but the page knows.
-    (place.home.gate / "newest").unlink()
-    assert _materialized(place, 'key:"cvm/publication"').returncode == 1
-    (attempt,) = place.cvm("status", "--json").json["failed_attempts"]
-    assert "no gate has judged any candidate" in attempt["reason"]
+
+
+def test_what_fails_in_a_job_of_the_pages_own_stands_in_the_log_of_runs(tmp_path):
+    write_config(tmp_path, ORDERS_CONFIG)
+    place = Place(tmp_path)
+    assert _materialized(place, 'group:"published"').returncode == 1
+    (attempt,) = last_attempts(place.home)
+    assert attempt.outcome == "blocked" and "no gate has judged any candidate" in attempt.reason
 
 
 def _materialized(place: Place, selection: str) -> subprocess.CompletedProcess[str]:
