@@ -38,6 +38,7 @@ from cvm_pipeline.warehouse.lock import run_lock
 from cvm_pipeline.warehouse.seal import STOOD, Seal, make_read_only, mark_stood, seal_of, stood_since
 from cvm_pipeline.warehouse.targets.follow import bring, follow
 from cvm_pipeline.warehouse.targets.protocol import Session, Target
+from cvm_pipeline.warehouse.targets.used import remember_target
 from cvm_pipeline.warehouse.versions import (
     PII_FILE,
     checked_id,
@@ -80,6 +81,8 @@ def publish(
         raise ValueError("at least one version must be kept")
     version = home.versions / checked_id(publication_id)
     with run_lock(home, "publish", publication_id), held(target, f"publish {publication_id}") as session:
+        if target is not None:
+            remember_target(home, target)
         unmarked, base = "", standing(home)
         if base is None or base.name != publication_id:
             built = candidate_folder(home, publication_id)

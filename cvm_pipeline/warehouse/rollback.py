@@ -22,6 +22,7 @@ from cvm_pipeline.warehouse.publication import held, show_version
 from cvm_pipeline.warehouse.seal import changed_since_published
 from cvm_pipeline.warehouse.targets.follow import bring, follow
 from cvm_pipeline.warehouse.targets.protocol import Target
+from cvm_pipeline.warehouse.targets.used import remember_target
 from cvm_pipeline.warehouse.versions import Version, contract_of, standing, versions
 
 
@@ -41,6 +42,8 @@ def roll_back(home: Home, publication_id: str, reason: str, at: datetime, target
     would miss a column or find it of another type; `LockHeld`; `WarehouseError`.
     """
     with run_lock(home, "cvm rollback", publication_id), held(target, f"rollback {publication_id}") as session:
+        if target is not None:
+            remember_target(home, target)
         base = standing(home)
         if base is None:
             raise RollbackRefused("nothing is published yet: there is nothing to go back to.")

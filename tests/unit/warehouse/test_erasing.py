@@ -234,6 +234,24 @@ def test_a_sqlite_file_of_events_keeps_no_page_of_the_person(home: Home) -> None
     assert redact_sqlite(home.dagster, REDACTION) == 0
 
 
+def test_the_scan_finds_an_id_as_a_whole_word_in_every_kind_of_file(home: Home) -> None:
+    home.root.mkdir(parents=True)
+    for name, text in (
+        ("theirs", "failed at cust-1, as before"),
+        ("others", "cust-10, xcust-1 and cust-1-b are others"),
+    ):
+        (home.root / f"{name}.txt").write_text(text)
+        pq.write_table(pa.table({"n": [text]}), home.root / f"{name}.parquet")
+        with duckdb.connect(str(home.root / f"{name}.duckdb")) as con:
+            con.execute("create table t as select ? as n", [text])
+        with closing(sqlite3.connect(home.root / f"{name}.db")) as con:
+            con.execute("create table t (n text)")
+            con.execute("insert into t values (?)", [text])
+            con.commit()
+    found = [path.name for path in traces(home, [], words=["cust-1"])]
+    assert found == [f"theirs.{kind}" for kind in ("db", "duckdb", "parquet", "txt")]
+
+
 def test_the_scan_reads_what_column_stores_compress(home: Home) -> None:
     home.root.mkdir(parents=True)
     names = [f"Zebulon Quagmire the {n % 7}th of his name" for n in range(20_000)]

@@ -10,15 +10,28 @@ from pathlib import Path
 
 import duckdb
 import pytest
-from warehouse_sample import AS_OF, REQUIRED, Crash, make_candidate, publication_id, publish_one
+from warehouse_sample import (
+    AS_OF,
+    REQUIRED,
+    Crash,
+    checks,
+    make_candidate,
+    publication_id,
+    publication_row,
+    publish_one,
+)
 
 from cvm_pipeline.config.home import Home
+from cvm_pipeline.domain.redaction import Redaction
 from cvm_pipeline.warehouse.attempts import last_attempts
+from cvm_pipeline.warehouse.candidate import build_candidate, finish_candidate
 from cvm_pipeline.warehouse.errors import PublicationRefused, RollbackRefused, TargetUnreachable, WarehouseError
 from cvm_pipeline.warehouse.files import HOOKS
+from cvm_pipeline.warehouse.gate_record import GateRecord, newest_judged, write_record
 from cvm_pipeline.warehouse.publication import publish
 from cvm_pipeline.warehouse.rollback import roll_back
-from cvm_pipeline.warehouse.versions import kept_ids, standing
+from cvm_pipeline.warehouse.targets.used import UsedTarget, erase_from_earlier, used_targets
+from cvm_pipeline.warehouse.versions import kept_ids, new_publication_id, standing
 
 NOW = datetime(2026, 11, 25, tzinfo=UTC)
 FIRST, SECOND, THIRD, FOURTH = (publication_id(number) for number in range(1, 5))
@@ -81,6 +94,17 @@ def test_a_publication_is_marked_before_its_target_is_asked_to_follow(home: Home
     assert (home.versions / id_ / "published.json").exists()
 
 
+def test_a_target_is_remembered_before_anything_is_brought_to_it(home: Home) -> None:
+    publish_one(home, 1)
+    target = Deaf()
+    with pytest.raises(TargetUnreachable):
+        publish(home, make_candidate(home, 2), REQUIRED, target=target)
+    assert used_targets(home) == [UsedTarget("deaf", None)]
+    assert erase_from_earlier(home, target, {"shop:1"}, Redaction([], [])) == (0, [])
+    _, unreached = erase_from_earlier(home, None, {"shop:1"}, Redaction([], []))
+    assert len(unreached) == 1 and "deaf: published to earlier" in unreached[0] and "targets.json" in unreached[0]
+
+
 def test_a_rollback_whose_target_is_down_is_logged_all_the_same(home: Home) -> None:
     for number in (1, 2):
         publish_one(home, number)
@@ -104,6 +128,18 @@ def test_what_readers_were_just_on_is_kept_after_a_rollback_whatever_its_number(
     roll_back(home, FIRST, "", NOW)
     publish_one(home, 4, keep=2)
     assert kept_ids(home) == [FIRST, FOURTH]
+
+
+def test_a_publication_of_a_clock_years_ahead_is_rolled_back_from_and_locks_nobody_out(home: Home) -> None:
+    publish_one(home, 1)
+    ahead = new_publication_id(datetime(2031, 1, 1, tzinfo=UTC))
+    sealed = finish_candidate(build_candidate(home, AS_OF, ahead, "run"), checks(), publication_row())
+    write_record(home, GateRecord(ahead, AS_OF, sealed, True, checks(), datetime.now(UTC), "run"))
+    publish(home, ahead, REQUIRED)
+    with pytest.raises(PublicationRefused, match=f"{ahead}, which stands, is newer.*cvm rollback VERSION"):
+        publish_one(home, 2)
+    roll_back(home, FIRST, "a wrong clock", NOW)
+    assert publish(home, make_candidate(home, 3), REQUIRED).publication_id == newest_judged(home) == THIRD
 
 
 def edited(folder: Path) -> None:
