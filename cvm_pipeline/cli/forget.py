@@ -25,7 +25,8 @@ def forget(
     """Erase a person: landed rows, quarantine, every kept version, where readers are, gate records, Dagster's history.
 
     Rows of theirs in files that come later are dropped. Totals that were published stay as they were; the next run counts
-    without the person. Your own raw files, exports and backups are yours to clear. Interrupted, ask again.
+    without the person. Your own raw files, exports and backups are yours to clear. Interrupted, ask again. It ends with 1
+    where a database or folder that was published to earlier is out of reach: what is said then is left to do.
 
     Examples:  cvm forget c0042 --reason "request of 3 May"  ·  cvm forget shop:42 --yes -c shop/cvm.yml --json
     """
@@ -51,8 +52,13 @@ def forget(
         words.say("Totals and curves that were published hold no person and stay; the next run counts without this one")
     for path in done.left:
         words.say(
-            f"An e-mail address or phone of theirs still stands in {path}: perhaps another customer has it too",
+            f"An e-mail address, phone, name or id of theirs still stands in {path}: perhaps another customer has it too",
             style="yellow",
         )
+    for told in done.unsure:
+        words.say(told, style="yellow")
+    for told in done.unreached:
+        words.say(f"Not erased from an earlier target. {told}", style="red")
     if not as_json:
         words.next_step("cvm run   (and clear your own raw files, exports and backups)")
+    raise typer.Exit(words.FAILED if done.unreached else words.DONE)

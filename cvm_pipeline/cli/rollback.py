@@ -29,7 +29,7 @@ def rollback(
     project = project_of(config, quiet=as_json, may_be_demo=False)
     done = roll_back(project.home, version, reason, dt.datetime.now(dt.UTC), target_of(project))
     if as_json:
-        words.print_json({"from": done.earlier, **vars(done.now)})
+        words.print_json({"from": done.earlier, **vars(done.now), "leftovers": done.leftovers})
     elif done.earlier == done.now.publication_id:
         words.say(f"{done.earlier} stands already; nothing was changed")
     else:
@@ -37,4 +37,6 @@ def rollback(
             f"Readers see {done.now.publication_id} as of {done.now.as_of_date} now (before: {done.earlier})",
             style="green",
         )
+        if done.leftovers:
+            words.say(done.leftovers, style="yellow")
         words.next_step(f"cvm status   (and forward again: cvm rollback {done.earlier})")

@@ -91,6 +91,11 @@ class Home:
         return self.root / "forgetting.json"
 
     @property
+    def targets(self) -> Path:
+        """Every place beside the home that was ever published to, without secrets: who is forgotten must leave them all."""
+        return self.root / "targets.json"
+
+    @property
     def lock(self) -> Path:
         return self.root / "run.lock"
 

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import smtplib
-import urllib.error
 import urllib.request
 from email.message import EmailMessage
 
@@ -22,12 +22,12 @@ def send_alert(project: Project, subject: str, message: str, run_id: str) -> str
         body = {"text": f"{subject}\n{message}", "project": project.project, "run_id": run_id}
         try:
             _post(alerts.webhook.get_secret_value(), body)
-        except (urllib.error.URLError, OSError, ValueError) as error:
+        except (http.client.HTTPException, OSError, ValueError) as error:
             failed.append(f"the alert's webhook did not take it ({type(error).__name__})")
     if alerts.email is not None:
         try:
             _mail(project, subject, f"{message}\n\nRun {run_id}, home {project.home.root}")
-        except (smtplib.SMTPException, OSError) as error:
+        except (smtplib.SMTPException, OSError, ValueError) as error:
             failed.append(f"the alert's e-mail could not be sent ({type(error).__name__})")
     return "; ".join(failed)
 

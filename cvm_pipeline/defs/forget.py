@@ -5,7 +5,7 @@ Belongs here: which places there are, and their order. Not here: how a place is 
 
 The person goes on the suppression list first, so that no run brings anybody back from then on; then all that is needed to
 find them (ids, orders, values) is written to `forgetting.json`, readable by the owner only, since each further step takes
-away what it is found by: 1. versions; 2. the target; 3. gate records, the log of runs, Dagster's history; 4. dbt's files
+away what it is found by: 1. versions; 2. the target, and those of earlier days; 3. gate records, the log of runs, Dagster's history; 4. dbt's files
 that name them; 5. landed copies; 6. the work file, which the next run builds anew. Last `forgetting.json` goes, and the log
 says that somebody was erased. Each step is safe to repeat: asked again after a death, all are.
 
@@ -18,16 +18,16 @@ from __future__ import annotations
 import datetime as dt
 import json
 import shutil
-from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.project_sources import specs_of, suppression_of
-from cvm_pipeline.domain.redaction import Redaction
+from cvm_pipeline.domain.redaction import Redaction, is_telling
 from cvm_pipeline.sources.forgotten import CUSTOMER, VALUE, Forgotten, read_forgotten, write_forgotten
-from cvm_pipeline.sources.ingest import erase_landed, landed_customers
+from cvm_pipeline.sources.ingest import erase_landed, landed_customers, stray_zones
 from cvm_pipeline.sources.whose import Values
 from cvm_pipeline.warehouse.attempts import Attempt, record_attempt
 from cvm_pipeline.warehouse.erasing import erase_from_versions, known_customers, personal_values, unmatched_orders
@@ -38,8 +38,8 @@ from cvm_pipeline.warehouse.publication import held
 from cvm_pipeline.warehouse.redacting import redact_records, redact_sqlite
 from cvm_pipeline.warehouse.targets.choose import target_of
 from cvm_pipeline.warehouse.targets.follow import erase
-from cvm_pipeline.warehouse.targets.parquet import ParquetTarget
 from cvm_pipeline.warehouse.targets.protocol import Session
+from cvm_pipeline.warehouse.targets.used import erase_from_earlier, folders_of
 from cvm_pipeline.warehouse.traces import traces
 from cvm_pipeline.warehouse.versions import tidy
 
@@ -58,25 +58,36 @@ class Person:
     names: list[str] = field(default_factory=list)
 
     @property
+    def ids(self) -> set[str]:
+        """Every id of theirs and of their orders."""
+        return {*self.published, *self.orders, *(id_ for _, id_ in self.keys)}
+
+    @property
     def values(self) -> Values:
-        return Values(*(tuple(sorted({v.strip().lower() for v in given})) for given in (self.strong, self.names)))
+        telling = filter(is_telling, self.ids)
+        return Values(*(tuple(sorted({v.strip().lower() for v in g})) for g in (self.strong, self.names, telling)))
 
     @property
     def redaction(self) -> Redaction:
-        ids = {*self.published, *self.orders, *(id_ for _, id_ in self.keys)}
-        return Redaction(ids, [*self.strong, *(name for name in self.names if len(name) >= _SHORTEST_NAME)])
+        return Redaction(self.ids, [*self.strong, *(name for name in self.names if len(name) >= _SHORTEST_NAME)])
 
 
 @dataclass(frozen=True)
 class Forgot:
-    """What was done. `mark`: the first digits of the person's hash; `left`: files that still hold an e-mail or phone."""
+    """What was done. `mark`: the first digits of the person's hash.
+
+    `left`: files that still hold a value or id of theirs; `unreached`: earlier targets that may; `unsure`: what nothing
+    could tell from a number or a common word.
+    """
 
     mark: str
     versions: tuple[str, ...]
     target_rows: int
     landed_rows: int
     records: int
-    left: tuple[Path, ...]
+    left: tuple[Path, ...] = ()
+    unreached: tuple[str, ...] = ()
+    unsure: tuple[str, ...] = ()
 
     @property
     def nothing(self) -> bool:
@@ -139,11 +150,8 @@ def _erase(
     versions = erase_from_versions(home, person.published, redaction, project.engine.memory_limit)
     progress("erasing where readers are")
     rows = erase(session, home, person.published, redaction) if session is not None else 0
-    own = home.root / "parquet"
-    if own.is_dir() and not isinstance(target_of(project), ParquetTarget):
-        # A target of earlier days.
-        with held(ParquetTarget(own), "forget") as earlier:
-            rows += erase(earlier, home, person.published, redaction) if earlier is not None else 0
+    earlier, unreached = erase_from_earlier(home, target_of(project), person.published, redaction)
+    rows += earlier
     progress("erasing from records of runs")
     records = redact_records(home, redaction) + redact_sqlite(home.dagster, redaction) + _clear_dbt(home, person)
     progress("erasing landed rows")
@@ -154,7 +162,7 @@ def _erase(
     with errors_explained("removing the work warehouse", home.work_file.parent):
         if home.work_file.parent.exists():
             shutil.rmtree(home.work_file.parent)
-    done = Forgot(person.mark, tuple(versions), rows, landed, records, ())
+    done = Forgot(person.mark, tuple(versions), rows, landed, records, unreached=tuple(unreached))
     if not done.nothing:
         told = f"customer {person.mark}: {redaction.text(reason) or 'no reason given'}"
         record_attempt(home, Attempt("", None, now, dt.datetime.now(dt.UTC), "erased", told))
@@ -162,8 +170,38 @@ def _erase(
     home.forgetting.unlink(missing_ok=True)
     sync(home.root)
     progress("looking for traces")
-    left = traces(home, [value for value in person.strong if len(value) >= _SHORTEST_NAME])
-    return Forgot(person.mark, tuple(versions), rows, landed, records, tuple(left))
+    return replace(done, left=tuple(_left(home, person)), unsure=tuple(_unsure(project, person)))
+
+
+def _left(home: Home, person: Person) -> list[Path]:
+    """Files of the home and of targets that still hold what is theirs and could be nothing else."""
+    values = [value for value in (*person.strong, *_full(person.names)) if len(value) >= _SHORTEST_NAME]
+    words = sorted(filter(is_telling, person.ids))
+    roots = [home.root, *(folder for folder in folders_of(home) if not folder.is_relative_to(home.root.absolute()))]
+    return [path for root in roots for path in traces(Home(root), values, words=words)]
+
+
+def _unsure(project: Project, person: Person) -> list[str]:
+    """What nothing could tell: ids and names that may be anything, where no column says what they are."""
+    told = []
+    vague = [id_ for id_ in person.published if not is_telling(id_)]
+    if vague:
+        told.append(
+            f"the id {vague[0]} may be any number or word: it was erased as an id, and not looked for in free text"
+        )
+        told += [
+            f"{folder} is of no source in cvm.yml: rows that name them by {vague[0]} alone can't be told there. Put the source"
+            " back and ask again, or delete that folder"
+            for folder in stray_zones(specs_of(project), project.home.landing)
+        ]
+    if len(_full(person.names)) < len(person.names):
+        told.append("a name of theirs is a single word: it was erased as a name, and not looked for in free text")
+    return told
+
+
+def _full(names: Iterable[str]) -> list[str]:
+    # A single word may be anybody's name.
+    return [name for name in names if " " in name.strip()]
 
 
 def _known(project: Project, customer_id: str, forgotten: Forgotten, now: dt.datetime) -> Person | None:
@@ -200,8 +238,7 @@ def _gathered(project: Project, person: Person, forgotten: Forgotten, now: dt.da
     told = {row[3:] for row in found.told} | personal_values(home, person.published)
     names = {row[0] for row in told if row[0]} | set(person.names)
     strong = {value for row in told for value in row[1:3] if value} | set(person.strong)
-    # A single word may be anybody's name.
-    known = {*strong, *(name for name in names if " " in name.strip())}
+    known = {*strong, *_full(names)}
     forgotten.add(VALUE, [(value.strip().lower(),) for value in known])
     return Person(
         person.mark, person.keys, person.published, sorted(orders | set(person.orders)), sorted(strong), sorted(names)

@@ -9,6 +9,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 
@@ -31,7 +32,7 @@ from cvm_pipeline.report.dictionary_page import dictionary_page
 from cvm_pipeline.warehouse.attempts import forget_old_attempts
 from cvm_pipeline.warehouse.candidate import Candidate, add_page, build_candidate, finish_candidate, open_candidate
 from cvm_pipeline.warehouse.ddl import qualified
-from cvm_pipeline.warehouse.gate_record import GateRecord, forget_old_records, write_record
+from cvm_pipeline.warehouse.gate_record import GateRecord, Rule, forget_old_records, write_record
 from cvm_pipeline.warehouse.versions import new_publication_id, snapshots
 from cvm_pipeline.warehouse.work import EngineSettings
 
@@ -57,15 +58,23 @@ def complete_suites() -> dict[str, Suite]:
     return suites
 
 
-def required_checks(suites: Mapping[str, Suite]) -> dict[str, set[str]]:
-    """The checks that a candidate's record must show, by suite."""
-    return {name: {check.name for check in suite.checks} for name, suite in suites.items()}
+def settings_of(project: Project) -> dict[str, Any]:
+    """The bounds that checks take from the configuration."""
+    return {"min_customers_share": project.quality.min_customers_share}
+
+
+def required_checks(suites: Mapping[str, Suite], settings: Mapping[str, Any]) -> dict[str, dict[str, Rule]]:
+    """The checks that a candidate's record must show, by suite, each judged by its rule of now."""
+    return {
+        name: {check.name: Rule(check.rule(settings), check.severity) for check in suite.checks}
+        for name, suite in suites.items()
+    }
 
 
 def report_of(record: GateRecord) -> QualityReport:
     """The report that a record was written from."""
     rows = [{**check, "expectation": check["kind"]} for check in record.checks]
-    return QualityReport.from_json({name: row[name] for name in row if name != "kind"} for row in rows)
+    return QualityReport.from_json({n: row[n] for n in row if n not in ("kind", "rule")} for row in rows)
 
 
 def memory_date(project: Project, as_of: dt.date) -> dt.date | None:
@@ -91,6 +100,7 @@ def audit(
     Raises WarehouseError, SuiteIncomplete, and AcceptanceRefused for an acceptance that names no failing relative check.
     """
     suites = complete_suites()
+    rules = required_checks(suites, settings_of(project))
     candidate = build_candidate(project.home, as_of, new_publication_id(now), run_id, engine)
     add_page(candidate, project.home.published_dictionary.name, dictionary_page())
     report = accept(judge(project, candidate, suites, engine), accepted)
@@ -112,7 +122,15 @@ def audit(
         as_of_date=as_of,
         content_hash=content,
         passed=not report.blocking_failures(),
-        checks=[{**row, "expectation": row["name"], "kind": row["expectation"]} for row in report.to_json()],
+        checks=[
+            {
+                **row,
+                "expectation": row["name"],
+                "kind": row["expectation"],
+                "rule": rules[row["suite"]][row["name"]].digest,
+            }
+            for row in report.to_json()
+        ],
         created_at=now,
         run_id=run_id,
     )
@@ -131,7 +149,7 @@ def judge(
     judged: Callable[[str], None] = lambda suite: None,
 ) -> QualityReport:
     """Every suite on this candidate, in bounded memory; `judged` is told each suite's end. Nothing is written."""
-    settings = {"min_customers_share": project.quality.min_customers_share}
+    settings = settings_of(project)
     names = gate_facts.Names(
         candidate="warehouse.cvm",
         pii="pii.cvm_pii",

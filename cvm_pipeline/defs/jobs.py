@@ -1,4 +1,4 @@
-"""The one job `customer_value`, and what happens when a step of it fails."""
+"""The one job `customer_value`, and what happens when a step fails, in it or in a job of the page's own."""
 
 import datetime as dt
 from typing import Any
@@ -16,13 +16,11 @@ JOB = "customer_value"
 
 
 def customer_value_job(project: Project) -> Any:
-    """From landing to published, for one snapshot. In one process: DuckDB has one writer, and imports dominate the rest."""
+    """From landing to published, for one snapshot."""
     return dg.define_asset_job(
         JOB,
         selection=dg.AssetSelection.all(),
         partitions_def=snapshots_of(project),
-        executor_def=dg.in_process_executor,
-        hooks={_on_failure(project)},
         description="Land, clean, build facts, value, segment, judge, publish: one snapshot, all or nothing.",
     )
 
@@ -42,7 +40,9 @@ def told(error: BaseException | None) -> tuple[int, str]:
     return FAILED, f"{type(error).__name__}: {error}"
 
 
-def _on_failure(project: Project) -> dg.HookDefinition:
+def on_failure(project: Project) -> dg.HookDefinition:
+    """Each step that fails goes to the log of runs and to the alerts."""
+
     @dg.failure_hook(name="record_and_alert")
     def record_and_alert(context: dg.HookContext) -> None:
         code, message = told(context.op_exception)

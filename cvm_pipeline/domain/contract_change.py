@@ -1,11 +1,11 @@
 """What a change of the published contract does to those who read by it, and which change a version number allows.
 
-Belongs here: comparing two contracts, each a mapping table -> column -> SQL type. Not here: the contract itself
+Belongs here: comparing two contracts, each a mapping schema.table -> column -> SQL type. Not here: the contract itself
 (`contracts.py`), how the standing one is read (`warehouse/versions.py`).
 
 The rule is semantic versioning's: readers of `major.minor` must find every table and column of it, under its name and of
 its type, in each later `major.*`. What is added needs a new minor version, so that a reader can ask for it; what is
-dropped, renamed or retyped needs a new major one.
+dropped, renamed, moved to another schema or retyped needs a new major one.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ _VERSION = re.compile(r"(\d+)\.(\d+)")
 
 @dataclass(frozen=True)
 class ContractChange:
-    """What two contracts differ by: names as `table` or `table.column`; `retyped` holds (name, earlier, now)."""
+    """What two contracts differ by: names as `schema.table` or `schema.table.column`; `retyped` holds (name, earlier, now)."""
 
     dropped: tuple[str, ...]
     added: tuple[str, ...]
@@ -39,7 +39,8 @@ class ContractChange:
 
 def declared() -> dict[str, dict[str, str]]:
     """The contract that this code publishes."""
-    return {table.name: {column.name: column.type for column in table.columns} for table in TABLES}
+    # With its schema, as readers write it: who may read a table hangs on that too.
+    return {f"{table.schema}.{table.name}": {column.name: column.type for column in table.columns} for table in TABLES}
 
 
 def parsed(version: str) -> tuple[int, int]:

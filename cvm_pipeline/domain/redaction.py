@@ -16,12 +16,17 @@ PLACEHOLDER = "[forgotten]"
 _SHORTEST_WORD = 4
 
 
+def is_telling(id_: str) -> bool:
+    """Whether an id is known for one wherever it stands: no number, and no word of a few letters."""
+    return len(id_) >= _SHORTEST_WORD and not id_.isdigit()
+
+
 class Redaction:
     """`ids` are customer and order ids; `values` e-mail addresses, phones and names, replaced wherever they stand."""
 
     def __init__(self, ids: Iterable[str], values: Iterable[str]) -> None:
         self._ids = frozenset(filter(None, ids))
-        words = [id_ for id_ in self._ids if len(id_) >= _SHORTEST_WORD and not id_.isdigit()]
+        words = [id_ for id_ in self._ids if is_telling(id_)]
         texts = [value for value in values if value and len(value.strip()) >= _SHORTEST_WORD]
         # The longest first: an order's id may begin with its customer's.
         ordered = sorted(words, key=lambda word: (-len(word), word))

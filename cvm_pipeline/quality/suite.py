@@ -10,6 +10,7 @@ is half of a number plus ten, which comes from cvm.yml or from the last publicat
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import re
@@ -97,6 +98,12 @@ class Check:
                     value = math.floor(value) if name == "min_value" else math.ceil(value)
             kwargs[name] = value
         return kwargs
+
+    def rule(self, settings: Mapping[str, Any]) -> str:
+        """A digest of what the check asks: all but its prose, with those of the configuration's settings that it takes."""
+        taken = {name: settings[name] for name in self.parameters if name in settings}
+        asked = [self.name, self.type, dict(self.kwargs), self.severity, self.relative, taken]
+        return hashlib.sha256(json.dumps(asked, sort_keys=True).encode()).hexdigest()
 
 
 @dataclass(frozen=True)

@@ -132,11 +132,13 @@ def rewrite(source: Path, target: Path, lines: Collection[int], cells: dict[str,
 def names_them(forgotten: Forgotten, systems: Collection[str], values: Values = _NOBODY) -> Callable[[str], bool]:
     """Whether the text of a row that could not be parsed names somebody on the list: no column tells, so any field may."""
     lowered = [value for value in (*values.strong, *values.names) if value]
+    ids = set(values.ids)
 
     def told(raw: str) -> bool:
         fields = {part.strip(" :'\r\n") for part in (*_SEPARATORS.split(raw), *raw.split())} - {""}
         return any(value in raw.lower() for value in lowered) or any(
-            forgotten.knows(VALUE, each.lower())
+            each.lower() in ids
+            or forgotten.knows(VALUE, each.lower())
             or any(forgotten.knows(kind, system, each) for kind in (CUSTOMER, DOCUMENT) for system in systems)
             for each in fields
         )

@@ -19,7 +19,7 @@ from cvm_pipeline.sources.formats import Reading
 from cvm_pipeline.sources.landing import LandingReport, LandingZone, land_source
 from cvm_pipeline.sources.mapping import LandedPart
 from cvm_pipeline.sources.spec import CleanSettings, SourceSpec
-from cvm_pipeline.sources.whose import Values
+from cvm_pipeline.sources.whose import Values, stray_rows
 
 
 @dataclass(frozen=True)
@@ -100,10 +100,23 @@ def erase_landed(
     Two steps, so that the list can be written in between; the call returns how many rows went.
     """
     sources = _sources(specs, landing)
+    strays = stray_zones(specs, landing)
     with duckdb.connect(config={"temp_directory": str(suppression.scratch)}) as con:
         found = find(con, sources, forgotten, suppression.settings, values)
-    zones = {name: _zone(landing, name) for spec in specs for name, _, _ in _files(spec)}
+        for name, zone in strays.items():
+            found.zones += [
+                (name, theirs) for part in _parts(zone)[0] if (theirs := stray_rows(con, part, values)).lines
+            ]
+    zones = {name: _zone(landing, name) for spec in specs for name, _, _ in _files(spec)} | strays
     return found, lambda: erase_copies(zones, found, names_them(forgotten, found.systems, values), step)
+
+
+def stray_zones(specs: Sequence[SourceSpec], landing: Path) -> dict[str, LandingZone]:
+    """What sources left that are in the project no more, or under another name, by the path of its folder."""
+    known = {_zone(landing, name).folder for spec in specs for name, _, _ in _files(spec)}
+    folders = sorted(path for path in landing.iterdir() if path.is_dir()) if landing.is_dir() else []
+    zones = [LandingZone(folder) for folder in folders if folder not in known]
+    return {str(zone.folder): zone for zone in zones if zone.manifest.exists()}
 
 
 def landed_customers(specs: Sequence[SourceSpec], landing: Path, suppression: Suppression) -> set[tuple[str, str]]:

@@ -41,10 +41,14 @@ _LOOKS_PERSONAL = r"(contains(cell, '@') or regexp_full_match(cell, '[+(]?\d[\d 
 
 @dataclass(frozen=True)
 class Values:
-    """What a person is known by, in clear: only while an erasure runs. `strong` are e-mail addresses and phones."""
+    """What a person is known by, in clear: only while an erasure runs. `strong` are e-mail addresses and phones.
+
+    `ids` are those of theirs and of their orders that could be nothing else wherever they stand: no numbers, nothing short.
+    """
 
     strong: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
+    ids: tuple[str, ...] = ()
 
 
 @dataclass
@@ -277,6 +281,19 @@ def records_of(
             if None not in key:
                 forgotten.add(LOOKUP, [(zone, *key)])
     return theirs
+
+
+def stray_rows(con: duckdb.DuckDBPyConnection, part: LandedPart, values: Values) -> Theirs:
+    """The rows of a content whose source is gone from the project: no mapping tells whose a row is, only its cells do.
+
+    Nobody reads such rows, so that one goes whole where any cell is the person's, somebody else's mention of them too.
+    """
+    # A single word may be anybody's name.
+    wanted = (*values.strong, *values.ids, *(name for name in values.names if " " in name))
+    if not part.file.columns or not wanted:
+        return Theirs(part)
+    held = con.execute(f"select {LINE} from {_read(part)} where {_holds(part, wanted)}").fetchall()
+    return Theirs(part, {line for (line,) in held})
 
 
 def _read(part: LandedPart) -> str:

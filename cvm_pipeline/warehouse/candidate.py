@@ -39,9 +39,10 @@ from cvm_pipeline.warehouse.candidate_tables import (
 )
 from cvm_pipeline.warehouse.ddl import dictionary_rows
 from cvm_pipeline.warehouse.errors import WarehouseError, engine_errors_explained, errors_explained
-from cvm_pipeline.warehouse.files import content_hash, copy_file, step, sync
+from cvm_pipeline.warehouse.files import content_hash, copy_file, make_folder, step, sync
 from cvm_pipeline.warehouse.incoming import check_incoming
 from cvm_pipeline.warehouse.lock import run_lock
+from cvm_pipeline.warehouse.seal import changed_since_published
 from cvm_pipeline.warehouse.versions import (
     MANIFEST,
     PII_FILE,
@@ -110,9 +111,15 @@ def build_candidate(
         with errors_explained("making a candidate", folder):
             tidy(home)
             base = standing(home)
+            if base is not None and (broken := changed_since_published(base)):
+                raise WarehouseError(
+                    f"{base}: {', '.join(broken)} was changed after it was published, and the next publication would carry "
+                    "that on. Point readers at an earlier version (cvm versions, cvm rollback VERSION) or restore it from a "
+                    "backup, then run again."
+                )
             if (home.versions / publication_id).exists():
                 raise WarehouseError(f"publication {publication_id} exists already. Take a new id.")
-            home.versions.mkdir(parents=True, exist_ok=True)
+            make_folder(home.versions)
             step("make candidate folder")
             # Private until it is published: DuckDB makes its files, the one with names in it too, by the umask.
             folder.mkdir(mode=0o700)

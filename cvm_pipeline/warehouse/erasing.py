@@ -24,6 +24,7 @@ from cvm_pipeline.domain.sql_text import literal, quoted
 from cvm_pipeline.warehouse.errors import engine_errors_explained, errors_explained
 from cvm_pipeline.warehouse.files import copy_file, step, sync
 from cvm_pipeline.warehouse.replacing import ERASING, settle, take_place
+from cvm_pipeline.warehouse.seal import STOOD, mark_successor
 from cvm_pipeline.warehouse.versions import PII_FILE, WAREHOUSE_FILE, kept_ids
 from cvm_pipeline.warehouse.work import STORAGE_VERSION
 
@@ -118,9 +119,11 @@ def _build(home: Home, folder: Path, ids: Collection[str], redaction: Redaction,
             step(f"rewrite {path.name}")
             _rewrite(home, path, built / path.name, ids, redaction, memory_limit)
             (built / path.name).chmod(path.stat().st_mode & 0o777)
-        else:
+        elif path.name != STOOD:
             copy_file(path, built / path.name, path.stat().st_mode & 0o777)
-        sync(built / path.name)
+        if path.name != STOOD:
+            sync(built / path.name)
+    mark_successor(folder, built)
     shutil.copymode(folder, built)
     sync(built)
     step(f"name the new {folder.name}")

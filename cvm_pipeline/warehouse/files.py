@@ -10,7 +10,7 @@ import fcntl
 import hashlib
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 # Called with the name of each step before it is done: tests raise or kill the process here.
@@ -33,6 +33,14 @@ def sync(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def make_folder(path: Path, mode: int = 0o777) -> None:
+    """Make a folder with the parents that are missing, each on disk: a file in it is no safer than the way to it."""
+    missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+    path.mkdir(mode=mode, parents=True, exist_ok=True)
+    for folder in missing:
+        sync(folder.parent)
 
 
 def write_atomically(path: Path, content: str, mode: int = 0o666) -> None:
@@ -82,16 +90,27 @@ def copy_file(source: Path, target: Path, mode: int) -> None:
             shutil.copyfileobj(into, out, 1 << 20)
 
 
-def content_hash(folder: Path) -> str:
-    """SHA-256 over the names and bytes of everything in `folder`, so that an added file changes it as well."""
-    total = hashlib.sha256()
+def hashes_of(folder: Path) -> dict[str, str]:
+    """Everything in `folder` by its relative name: the SHA-256 of a file's bytes, or what else it is."""
+    found = {}
     for path in sorted(folder.rglob("*")):
-        kind = "link" if path.is_symlink() else "file" if path.is_file() else "other"
-        total.update(f"{kind}:{path.relative_to(folder).as_posix()}\0".encode())
-        if kind == "file":
+        name = path.relative_to(folder).as_posix()
+        if path.is_symlink() or not path.is_file():
+            found[name] = "link" if path.is_symlink() else "folder"
+        else:
             with path.open("rb") as file:
-                total.update(hashlib.file_digest(file, "sha256").digest())
-    return total.hexdigest()
+                found[name] = hashlib.file_digest(file, "sha256").hexdigest()
+    return found
+
+
+def hash_of(hashes: Mapping[str, str]) -> str:
+    """SHA-256 over names and bytes, so that an added file changes it as well."""
+    return hashlib.sha256("".join(f"{name}\0{hash_}\0" for name, hash_ in sorted(hashes.items())).encode()).hexdigest()
+
+
+def content_hash(folder: Path) -> str:
+    """The hash of everything in `folder`."""
+    return hash_of(hashes_of(folder))
 
 
 def remove_folder(folder: Path) -> None:

@@ -7,7 +7,8 @@ every check of a run, still can't publish what was not audited.
 A kill between any two steps leaves readers with the earlier publication or the new one, whole:
 1. the candidate's folder is renamed to its version; 2. the fixed paths are made where they are missing (they dangle
 before the first publication); 3. the symlink `current` is swapped by rename: this is the publication; 4. the version
-is marked as having stood; 5. old versions are removed. Before 3 it is no version yet: the same publication can be
+is marked as having stood, with a seal of its files; 5. old versions are removed. A kill between 3 and 4 is made good by
+whatever comes next, a rollback too: a version that readers saw is never taken for a candidate again. Before 3 it is no version yet: the same publication can be
 asked for again, and the next run removes it.
 
 A target (PostgreSQL, a folder of Parquet files) follows: before 1 it is brought all that it lacks, unseen, so that its
@@ -19,7 +20,7 @@ or the next one comes.
 from __future__ import annotations
 
 import shutil
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, date, datetime
@@ -31,22 +32,23 @@ from cvm_pipeline.domain.contract_change import refusals
 from cvm_pipeline.domain.contracts import CONTRACT_VERSION, TABLES
 from cvm_pipeline.warehouse.candidate import candidate_folder
 from cvm_pipeline.warehouse.errors import PublicationRefused, WarehouseError, errors_explained
-from cvm_pipeline.warehouse.files import content_hash, point, step, sync
-from cvm_pipeline.warehouse.gate_record import GateRecord, read_record
+from cvm_pipeline.warehouse.files import hash_of, hashes_of, point, step, sync
+from cvm_pipeline.warehouse.gate_record import GateRecord, Required, Rule, read_record
 from cvm_pipeline.warehouse.lock import run_lock
+from cvm_pipeline.warehouse.seal import STOOD, Seal, make_read_only, mark_stood, seal_of, stood_since
 from cvm_pipeline.warehouse.targets.follow import bring, follow
 from cvm_pipeline.warehouse.targets.protocol import Session, Target
+from cvm_pipeline.warehouse.targets.used import remember_target
 from cvm_pipeline.warehouse.versions import (
-    STOOD,
+    PII_FILE,
     checked_id,
     contract_of,
     kept_ids,
-    mark_stood,
+    mark_standing,
     order_of,
     read_manifest,
     retire,
     standing,
-    stood_since,
     tidy,
 )
 
@@ -64,13 +66,14 @@ class Published:
 def publish(
     home: Home,
     publication_id: str,
-    required: Mapping[str, Collection[str]],
+    required: Required,
     keep: int = 10,
     target: Target | None = None,
 ) -> Published:
     """Make a candidate the version that readers see, in the home and in the target, or refuse.
 
-    `required` names the checks that each gated table of the contract must show in the candidate's record. Published
+    `required` names the checks that each gated table of the contract must show in the candidate's record, each judged by
+    the very rule that is given: one that was tightened since opens nothing. Published
     already: returns at once, having cleared up. Raises `PublicationRefused` with every reason, `LockHeld`, or
     `WarehouseError`; what readers see is then unchanged. `keep` versions are kept, the standing one always.
     """
@@ -78,22 +81,27 @@ def publish(
         raise ValueError("at least one version must be kept")
     version = home.versions / checked_id(publication_id)
     with run_lock(home, "publish", publication_id), held(target, f"publish {publication_id}") as session:
-        base = standing(home)
+        if target is not None:
+            remember_target(home, target)
+        unmarked, base = "", standing(home)
         if base is None or base.name != publication_id:
             built = candidate_folder(home, publication_id)
             # After a kill between rename and swap the candidate already lies where it will stand.
             folder = version if version.is_dir() and not (version / STOOD).exists() else built
-            reasons = _reasons(home, publication_id, folder, base, required)
+            with errors_explained("reading a candidate", folder):
+                hashes = hashes_of(folder)
+            reasons = _reasons(home, publication_id, folder, base, hash_of(hashes), required)
             if reasons:
                 raise PublicationRefused(publication_id, reasons)
             if session is not None:
                 bring(session, home, folder)
             with errors_explained("publishing", home.warehouse):
-                _show(home, folder, version)
+                unmarked = _show(home, folder, version, seal_of(folder, hashes))
         as_of_date = date.fromisoformat(str(read_manifest(version)["as_of_date"]))
         if session is not None:
             follow(session, home, version)
-        return Published(publication_id, as_of_date, version, _clear(home, version, keep, session))
+        leftovers = "; ".join(filter(None, (unmarked, _clear(home, version, keep, session))))
+        return Published(publication_id, as_of_date, version, leftovers)
 
 
 @contextmanager
@@ -106,17 +114,22 @@ def held(target: Target | None, purpose: str) -> Iterator[Session | None]:
             yield session
 
 
-def _show(home: Home, folder: Path, version: Path) -> None:
+def _show(home: Home, folder: Path, version: Path, seal: Seal) -> str:
     if folder != version:
         step("open the version to readers")
+        make_read_only(folder, PII_FILE)
         shutil.copymode(home.versions, folder)
         step("rename the candidate")
         folder.rename(version)
-    show_version(home, version)
+    return show_version(home, version, seal)
 
 
-def show_version(home: Home, version: Path) -> None:
-    """Point readers of the home's files at a version: the fixed paths where they are missing, then the one swap."""
+def show_version(home: Home, version: Path, seal: Seal | None = None) -> str:
+    """Point readers of the home's files at a version: the fixed paths where they are missing, then the one swap.
+
+    Returns what could not be marked, '' where all was: readers see the version by then.
+    """
+    mark_standing(home)
     step("sync versions")
     sync(home.versions)
     for path in (home.published_file, home.published_pii_file, home.published_dictionary):
@@ -126,12 +139,16 @@ def show_version(home: Home, version: Path) -> None:
         if not path.is_symlink() or str(path.readlink()) != inner:
             point(path, inner)
     point(home.current, f"{home.versions.name}/{version.name}")
+    try:
+        mark_stood(version, datetime.now(UTC), seal)
+    except OSError as error:
+        return f"readers see it, but {version / STOOD} could not be written: {error}"
+    return ""
 
 
 def _clear(home: Home, version: Path, keep: int, session: Session | None) -> str:
     # Readers see the publication by now: what can't be cleared away must not call it failed.
     try:
-        mark_stood(version, datetime.now(UTC))
         tidy(home, spare=version.name)
         retire(home, keep)
         if session is not None:
@@ -142,7 +159,12 @@ def _clear(home: Home, version: Path, keep: int, session: Session | None) -> str
 
 
 def _reasons(
-    home: Home, publication_id: str, folder: Path, base: Path | None, required: Mapping[str, Collection[str]]
+    home: Home,
+    publication_id: str,
+    folder: Path,
+    base: Path | None,
+    content: str,
+    required: Required,
 ) -> list[str]:
     if not folder.is_dir():
         if (home.versions / publication_id).is_dir():
@@ -161,33 +183,44 @@ def _reasons(
     if base is not None:
         standing_version, stands = contract_of(base)
         reasons += refusals(stands, standing_version)
-    with errors_explained("reading a candidate", folder):
-        found = content_hash(folder)
-    if found != record.content_hash:
+    if content != record.content_hash:
         reasons.append("its files were changed after the gate judged them. Run the pipeline again")
     reasons += _check_reasons(record, required)
     reasons += _overtaken(record, folder, base)
     return reasons
 
 
-def _check_reasons(record: GateRecord, required: Mapping[str, Collection[str]]) -> list[str]:
+def _check_reasons(record: GateRecord, required: Required) -> list[str]:
     gated = [table.name for table in TABLES if table.gated]
     reasons = [f"no check is required of {name}: its suite is missing" for name in gated if not required.get(name)]
     shown: dict[tuple[str, str], list[dict[str, Any]]] = {}
     for check in record.checks:
         shown.setdefault((str(check.get("suite")), str(check.get("expectation"))), []).append(check)
-    for table, names in required.items():
-        absent = sorted(name for name in names if (table, name) not in shown)
+    for table, rules in required.items():
+        absent = sorted(name for name in rules if (table, name) not in shown)
         if absent:
             reasons.append(f"{table} was not checked for {', '.join(absent)}")
-    failed = sorted(f"{suite}: {name}" for (suite, name), checks in shown.items() if not all(map(_stands, checks)))
+        others = sorted(
+            name
+            for name, rule in rules.items()
+            if any(check.get("rule") != rule.digest for check in shown.get((table, name), ()))
+        )
+        if others:
+            reasons.append(f"{table} was judged by another rule than today's for {', '.join(others)}. Run again")
+    failed = sorted(
+        f"{suite}: {name}"
+        for (suite, name), checks in shown.items()
+        if not all(_stands(check, required.get(suite, {}).get(name)) for check in checks)
+    )
     if failed:
         reasons.append(f"failed and not accepted: {', '.join(failed)}. See `cvm gate explain`")
     return reasons
 
 
-def _stands(check: Mapping[str, Any]) -> bool:
-    return check.get("success") is True or check.get("severity") == "warning" or bool(check.get("accepted_reason"))
+def _stands(check: Mapping[str, Any], rule: Rule | None) -> bool:
+    # A check of warnings that could not be judged is critical in the record; one that the suite calls critical always is.
+    warns = check.get("severity") == "warning" and (rule is None or rule.severity == "warning")
+    return check.get("success") is True or warns or bool(check.get("accepted_reason"))
 
 
 def _overtaken(record: GateRecord, folder: Path, base: Path | None) -> list[str]:
@@ -204,5 +237,8 @@ def _overtaken(record: GateRecord, folder: Path, base: Path | None) -> list[str]
     if since is not None and record.created_at < since:
         return [f"overtaken: the gate judged it before {name} was published. Run again"]
     if order_of(record.publication_id) < order_of(name):
-        return [f"overtaken: {name}, which stands, is newer. Is this machine's clock right?"]
+        return [
+            f"overtaken: {name}, which stands, is newer. Is this machine's clock right? If the other run's was wrong, "
+            "point readers at the version before (cvm rollback VERSION), then run again"
+        ]
     return []

@@ -4,7 +4,7 @@ Belongs here: everything about versions that were published. Not here: how one i
 visible (`publication.py`).
 
 Layout under `<home>/warehouse`: `versions/<publication_id>/` holds `warehouse.duckdb`, `pii.duckdb`, `candidate.json`
-(what it brought) and `published.json` (that it once stood); hidden folders there are candidates and rests of removals.
+(what it brought) and `published.json` (when it last came to stand, and the seal of its files); hidden folders there are candidates and rests of removals.
 """
 
 from __future__ import annotations
@@ -24,13 +24,13 @@ import pyarrow as pa
 
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.warehouse.errors import WarehouseError, engine_errors_explained, errors_explained
-from cvm_pipeline.warehouse.files import remove_folder, write_atomically
+from cvm_pipeline.warehouse.files import remove_folder
 from cvm_pipeline.warehouse.replacing import settle
+from cvm_pipeline.warehouse.seal import STOOD, mark_stood, stood_since
 
 WAREHOUSE_FILE = "warehouse.duckdb"
 PII_FILE = "pii.duckdb"
 MANIFEST = "candidate.json"
-STOOD = "published.json"
 
 _ID = re.compile(r"\d{4}-\d{2}-\d{2}T\d{6}Z-[0-9a-f]{4}")
 
@@ -205,7 +205,7 @@ def read_manifest(folder: Path) -> dict[str, object]:
 
 
 def contract_of(folder: Path) -> tuple[str, dict[str, dict[str, str]]]:
-    """The contract that a version's readers rely on: its number, and table -> column -> SQL type.
+    """The contract that a version's readers rely on: its number, and schema.table -> column -> SQL type.
 
     Raises `WarehouseError` where the folder does not say.
     """
@@ -215,19 +215,12 @@ def contract_of(folder: Path) -> tuple[str, dict[str, dict[str, str]]]:
     return manifest["contract_version"], manifest["contract"]
 
 
-def mark_stood(folder: Path, at: datetime) -> None:
-    """Leave in a version's folder that it once stood; `at` is the instant of its swap."""
-    if not (folder / STOOD).exists():
-        write_atomically(folder / STOOD, json.dumps({"swapped_at": at.astimezone(UTC).isoformat()}) + "\n")
-
-
-def stood_since(folder: Path) -> datetime | None:
-    """When readers first saw the version; None where the mark is missing."""
-    try:
-        mark = json.loads((folder / STOOD).read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return None
-    return datetime.fromisoformat(mark["swapped_at"])
+def mark_standing(home: Home) -> Path | None:
+    """The folder of the version that readers see, marked as such where a run was killed between the swap and the mark."""
+    current = standing(home)
+    if current is not None and stood_since(current) is None:
+        mark_stood(current, datetime.fromtimestamp(home.current.lstat().st_mtime, UTC))
+    return current
 
 
 def tidy(home: Home, spare: str = "") -> None:
@@ -241,10 +234,7 @@ def tidy(home: Home, spare: str = "") -> None:
     for folder in (home.warehouse, home.gate, *home.versions.iterdir()):
         for rest in folder.glob(".*.tmp"):
             rest.unlink()
-    current = standing(home)
-    if current is not None:
-        # A run killed between the swap and the mark.
-        mark_stood(current, datetime.fromtimestamp(home.current.lstat().st_mtime, UTC))
+    mark_standing(home)
     for folder in sorted(home.versions.iterdir()):
         if folder.name.startswith("."):
             if folder.name != f".candidate-{spare}":
@@ -254,11 +244,15 @@ def tidy(home: Home, spare: str = "") -> None:
 
 
 def retire(home: Home, keep: int) -> None:
-    """Keep the `keep` newest versions; the standing one always stays."""
+    """Keep the standing version and those that stood last before it, `keep` in all.
+
+    By when they stood, not by their ids: after a rollback the newest is not the one that readers were just on.
+    """
     current = standing(home)
-    for folder in sorted(_folders(home), reverse=True)[keep:]:
-        if current is None or folder.name != current.name:
-            remove_folder(folder)
+    others = [folder for folder in _folders(home) if current is None or folder.name != current.name]
+    others.sort(key=lambda folder: stood_since(folder) or datetime.min.replace(tzinfo=UTC), reverse=True)
+    for folder in others[keep - (current is not None) :]:
+        remove_folder(folder)
 
 
 def kept_ids(home: Home) -> list[str]:

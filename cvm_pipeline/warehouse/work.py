@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.warehouse.errors import engine_errors_explained, errors_explained
+from cvm_pipeline.warehouse.files import make_folder
 
 # A file made by DuckDB 2.0's defaults can't be opened by clients before 1.5, which BI tools still carry.
 STORAGE_VERSION = "v1.2.0"
@@ -62,7 +63,7 @@ def connect(home: Home, settings: EngineSettings | None = None) -> Iterator[duck
     path = home.work_file
     with errors_explained("opening the work warehouse", path):
         # The work file holds names and addresses: only its owner may look.
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        make_folder(path.parent, 0o700)
         home.scratch.mkdir(parents=True, exist_ok=True)
         con = duckdb.connect(str(path), config=duckdb_config(home, settings or EngineSettings()))
     try:

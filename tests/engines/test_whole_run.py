@@ -41,7 +41,7 @@ def cvm(project: Path, dsn: str, *arguments: str) -> subprocess.CompletedProcess
     )  # fmt: skip
 
 
-def test_setup_a_stranger_another_try_doctor_and_rollback(project: Path, admin_dsn: str) -> None:
+def test_setup_a_stranger_another_try_doctor_rollback_and_an_erasure(project: Path, admin_dsn: str) -> None:
     told = cvm(project, admin_dsn, "doctor", "--setup-warehouse")
     assert "grant cvm_writer" in told.stderr + told.stdout, told.stderr
     dsn = login(admin_dsn, "etl", "cvm_writer")
@@ -63,3 +63,22 @@ def test_setup_a_stranger_another_try_doctor_and_rollback(project: Path, admin_d
     assert published in cvm(project, dsn, "doctor").stdout
     again = cvm(project, dsn, "rollback", published)
     assert again.returncode == 0 and "stands already" in again.stderr
+    gone = cvm(project, dsn, "forget", "c7", "--yes")
+    assert gone.returncode == 0, gone.stderr
+    assert ask(admin_dsn, "select count(*), count(*) filter (where customer_id = 'c7') from cvm.customer_value") == [
+        (39, 0)
+    ]
+    stored = ask(
+        admin_dsn,
+        "select table_schema || '.' || table_name from information_schema.columns "
+        "where table_schema in ('cvm_store', 'cvm_store_pii') and column_name = 'customer_id'",
+    )
+    assert stored
+    for (table,) in stored:
+        assert ask(admin_dsn, f"select count(*) from {table} where customer_id = 'c7'") == [(0,)], table
+    # Published to no more, it is not reached, and that is said.
+    config = project / "cvm.yml"
+    config.write_text(config.read_text().replace("target: postgres, ", "target: duckdb, "))
+    unreached = cvm(project, dsn, "forget", "c8", "--yes")
+    assert unreached.returncode == 1
+    assert "Not erased from an earlier target. PostgreSQL at" in unreached.stderr

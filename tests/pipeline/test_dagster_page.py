@@ -23,6 +23,8 @@ import pytest
 from places import REPOSITORY, Place
 from small_shop import ORDERS_CONFIG, write_config, write_orders
 
+from cvm_pipeline.warehouse.attempts import last_attempts
+
 MAY = "2024-05-31"
 CHROMIUM = Path("/usr/bin/chromium")
 
@@ -111,6 +113,34 @@ def test_publication_can_not_be_run_in_part(definitions):
     publish = next(asset for asset in definitions.assets if getattr(asset, "op", None) and asset.op.name == "publish")
     assert not publish.can_subset
     assert len(publish.keys) == 24
+
+
+def test_what_the_page_launches_by_itself_runs_as_the_job_does(shop, tmp_path):
+    """`dagster asset materialize` launches what the button "Materialize" does: a job of Dagster's own over all assets."""
+    place = shop.copy(tmp_path / "shop")
+    before = place.column("select publication_id from cvm.current_publication")
+    done = _materialized(place, "*")
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    assert place.column("select publication_id from cvm.current_publication") != before
+
+
+def test_what_fails_in_a_job_of_the_pages_own_stands_in_the_log_of_runs(tmp_path):
+    write_config(tmp_path, ORDERS_CONFIG)
+    place = Place(tmp_path)
+    assert _materialized(place, 'group:"published"').returncode == 1
+    (attempt,) = last_attempts(place.home)
+    assert attempt.outcome == "blocked" and "no gate has judged any candidate" in attempt.reason
+
+
+def _materialized(place: Place, selection: str) -> subprocess.CompletedProcess[str]:
+    from cvm_pipeline.defs.instance import ui_command
+
+    _, own = ui_command(place.project, "127.0.0.1", 1)
+    return subprocess.run(
+        [sys.executable, "-m", "dagster", "asset", "materialize", "-m", "cvm_pipeline.definitions",
+         "--select", selection, "--partition", MAY],
+        env={**os.environ, **own, "CVM_CONFIG": str(place.config)}, capture_output=True, text=True, timeout=280,
+    )  # fmt: skip
 
 
 def test_the_schedule_asks_for_the_last_day_of_the_period_that_ended(definitions, shop):

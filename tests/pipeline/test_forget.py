@@ -10,11 +10,18 @@ import pytest
 from forgetful_shop import EMAIL, ID, NAME, PHONE, VALUES, deliver_again, write_forgetful_shop
 from places import Place
 
+from cvm_pipeline.config.home import Home
 from cvm_pipeline.defs.forget import forget
 from cvm_pipeline.defs.instance import instance_of
+from cvm_pipeline.defs.project_sources import specs_of, suppression_of
+from cvm_pipeline.sources.ingest import land
 from cvm_pipeline.warehouse.attempts import last_attempts
 from cvm_pipeline.warehouse.files import HOOKS
+from cvm_pipeline.warehouse.targets.follow import follow
+from cvm_pipeline.warehouse.targets.parquet import ParquetTarget
+from cvm_pipeline.warehouse.targets.used import remember_target
 from cvm_pipeline.warehouse.traces import traces
+from cvm_pipeline.warehouse.versions import standing
 
 JULY, AUGUST = dt.date(2023, 7, 31), dt.date(2023, 8, 31)
 NOW = dt.datetime(2026, 11, 25, tzinfo=dt.UTC)
@@ -109,19 +116,65 @@ def test_what_cannot_be_asked_changes_nothing_and_says_so(run_once, arguments, t
     assert not run_once.home.forgotten.exists()
 
 
+def land_all(place):
+    project = place.project
+    land(specs_of(project), project.root, project.home.landing, NOW, suppression=suppression_of(project, NOW))
+
+
+def test_sources_that_were_renamed_or_removed_keep_nobody(shop):
+    text = shop.config.read_text()
+    orders, _ = text.split("  - entity: customers\n")
+    shop.config.write_text(orders.replace("entity: orders\n", "entity: orders\n    name: sales\n"))
+    land_all(shop)
+    assert {path.parent.name for path in traces(shop.home, [ID]) if "landing" in path.parts} == {
+        "customers", "orders", "sales",
+    }  # fmt: skip
+    said = shop.cvm("forget", ID, "--yes")
+    assert said.code == 0, said.err
+    assert traces(shop.home, VALUES) == []
+    assert "still stands" not in said.err
+    # Rows of others are there for the day when the source comes back.
+    assert traces(shop.home, ["Person 7"])
+
+
+def test_an_earlier_target_is_erased_from_where_it_is_in_reach_and_named_where_it_is_not(shop):
+    lake = ParquetTarget(shop.folder / "lake")
+    with lake.session("test") as session:
+        follow(session, shop.home, standing(shop.home))
+    remember_target(shop.home, lake)
+    listed = json.loads(shop.home.targets.read_text())
+    shop.home.targets.write_text(json.dumps([*listed, {"name": "PostgreSQL at db.example/w", "folder": None}]))
+    files = Home(lake.root)
+    assert traces(files, [EMAIL])
+    said = shop.cvm("forget", ID, "--yes")
+    assert said.code == 1
+    assert "Not erased from an earlier target. PostgreSQL at db.example/w" in said.err
+    assert traces(files, VALUES) == []
+
+
+def test_an_id_that_could_be_any_number_is_erased_as_an_id_and_what_was_not_looked_for_is_said(tmp_path):
+    place = Place(write_forgetful_shop(tmp_path / "shop", customers=3).parent)
+    for path in (place.folder / "landing").glob("*.csv"):
+        path.write_text(path.read_text().replace(ID, "9137"))
+    land_all(place)
+    text = place.config.read_text()
+    place.config.write_text(text.split("  - entity: customers\n")[0])
+    said = place.cvm("forget", "9137", "--yes")
+    assert said.code == 0, said.err
+    assert {path.parent.name for path in traces(place.home, ["9137"])} == {"customers"}
+    assert "the id 9137 may be any number or word" in said.err
+    assert "landing/customers is of no source in cvm.yml" in said.err
+
+
 def test_of_several_systems_the_right_person_goes(tmp_path):
     place = Place(write_forgetful_shop(tmp_path / "shop", customers=3).parent)
     text = place.config.read_text()
     place.config.write_text(text.replace("  - entity: customers\n", "  - entity: customers\n    source_system: crm\n"))
-    from cvm_pipeline.defs.project_sources import specs_of, suppression_of
-    from cvm_pipeline.sources.ingest import land
-
-    project = place.project
-    land(specs_of(project), project.root, project.home.landing, NOW, suppression=suppression_of(project, NOW))
+    land_all(place)
     ambiguous = place.cvm("forget", ID, "--yes")
     assert (ambiguous.code, f"crm:{ID}, default:{ID}" in ambiguous.err) == (2, True), ambiguous.err
     done = place.cvm("forget", f"crm:{ID}", "--yes", "--json")
     # Both records, the guest's order with their address, and the torn row with their name.
     assert (done.code, done.json["landed_rows"]) == (0, 4), done.err
     assert json.loads(place.home.forgotten.read_text())["hashes"]
-    assert {path.parent.name for path in traces(project.home, [ID])} == {"orders"}
+    assert {path.parent.name for path in traces(place.home, [ID])} == {"orders"}

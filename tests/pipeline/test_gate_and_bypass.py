@@ -89,7 +89,7 @@ def test_dagster_holds_one_result_for_each_expectation_with_severity_and_failing
         ).records
     found = [record.event_log_entry.dagster_event.asset_check_evaluation_data for record in records]
     gate = {(c.asset_key.path[1], c.check_name): c for c in found if c.asset_key.path[0] == "gate"}
-    required = required_checks(complete_suites())
+    required = required_checks(complete_suites(), {})
     assert set(gate) == {(suite, name) for suite, names in required.items() for name in names}
     failed = gate["customer_value", "p_alive_lies_between_0_and_1"]
     assert (failed.passed, failed.severity, failed.blocking) == (False, dg.AssetCheckSeverity.ERROR, True)
@@ -286,6 +286,31 @@ def test_a_record_that_lacks_one_check_opens_nothing(judged):
     record["checks"] = [check for check in record["checks"] if check["expectation"] != "customer_id_is_unique"]
     path.write_text(json.dumps(record))
     assert "customer_value was not checked for customer_id_is_unique" in _refused(judged)
+
+
+@pytest.mark.parametrize("change", ["a threshold tightened", "a warning made critical", "a setting of cvm.yml"])
+def test_what_passed_an_easier_gate_is_not_published_under_a_stricter_one(judged, tmp_path, monkeypatch, change):
+    from cvm_pipeline.config.paths import expectations_folder
+    from cvm_pipeline.defs import gate
+
+    folder = shutil.copytree(expectations_folder(), tmp_path / "expectations")
+    path = folder / "customer_value.json"
+    suite = json.loads(path.read_text())
+    (check,) = (
+        c for c in suite["expectations"] if c["meta"]["check"] == "customer_value_rows_are_like_the_last_publication"
+    )
+    name, table = check["meta"]["check"], "customer_value"
+    if change == "a threshold tightened":
+        check["kwargs"]["min_value"]["times"] += 0.01
+    elif change == "a warning made critical":
+        assert check["severity"] == "warning"
+        check["severity"] = "critical"
+    else:
+        name, table = "customers_did_not_drop", "gate_fact"
+        judged.config.write_text(judged.config.read_text() + "\nquality: {min_customers_share: 0.95}\n")
+    path.write_text(json.dumps(suite))
+    monkeypatch.setattr(gate, "expectations_folder", lambda: folder)
+    assert f"{table} was judged by another rule than today's for {name}. Run again" in _refused(judged)
 
 
 @pytest.mark.parametrize("harm", ["removed", "emptied", "softened"])

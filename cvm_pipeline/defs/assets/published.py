@@ -8,7 +8,7 @@ import dagster as dg
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.assets.previews import previewed
-from cvm_pipeline.defs.gate import complete_suites, required_checks
+from cvm_pipeline.defs.gate import complete_suites, required_checks, settings_of
 from cvm_pipeline.defs.partitions import snapshots_of
 from cvm_pipeline.defs.retention import forget_old_runs
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
@@ -60,7 +60,7 @@ def published_assets(project: Project) -> dg.AssetsDefinition:
             done = publish(
                 home,
                 _candidate_of(home, context.partition_key),
-                required_checks(complete_suites()),
+                required_checks(complete_suites(), settings_of(workshop.project)),
                 workshop.project.publish.keep,
                 target_of(workshop.project),
             )
@@ -99,7 +99,7 @@ def _forget_old_models(context: dg.AssetExecutionContext, workshop: Workshop) ->
 
 
 def _candidate_of(home: Home, day: str) -> str:
-    """The newest judged candidate, by its file's name: a record laid under another name opens nothing."""
+    """The candidate judged last, by its record's file's name: a record laid under another name opens nothing."""
     newest = newest_judged(home)
     record = read_record(home, newest) if newest else None
     if newest is None or record is None:

@@ -221,6 +221,11 @@ class ParquetTarget:
         self._root = root
 
     @property
+    def root(self) -> Path:
+        """The folder itself, by its absolute path."""
+        return self._root.absolute()
+
+    @property
     def name(self) -> str:
         """The folder."""
         return f"Parquet files in {self._root}"

@@ -43,6 +43,14 @@ def test_what_readers_rely_on_is_taken_away_by_a_major_version_only(now: dict[st
     assert refusals(STANDS, "1.1", now, "2.0") == []
 
 
+def test_a_table_moved_to_another_schema_is_gone_from_where_its_readers_look() -> None:
+    contract = declared()
+    moved = {**contract, "cvm.customer_pii": contract["cvm_pii.customer_pii"]}
+    del moved["cvm_pii.customer_pii"]
+    (reason,) = refusals(contract, "1.1", moved, "1.2")
+    assert "cvm_pii.customer_pii is gone" in reason and "new major version (2.0)" in reason
+
+
 def test_what_is_added_needs_a_minor_version() -> None:
     now = with_(customer={**STANDS["customer"], "region": "varchar"}, new={"x": "date"})
     (reason,) = refusals(STANDS, "1.1", now, "1.1")

@@ -67,6 +67,13 @@ def test_a_negative_probability_fails_and_its_row_is_shown() -> None:
     assert (result.unexpected_count, result.likely_cause) == (1, "look there")
 
 
+def test_an_id_is_told_as_a_failing_row_and_never_in_a_sentence() -> None:
+    unique = check("column_values_to_be_unique", column="customer_id")
+    result = judged(Frame(customer_id=["9137", "9137", "12"], clv=[1, 2, 3]), unique)
+    assert result.observed == "2 of 3 rows fail"
+    assert result.failing_rows == [{"customer_id": "9137"}] * 2
+
+
 @pytest.mark.parametrize("value", [NAN, INFINITY, -INFINITY])
 def test_what_is_not_finite_fails(value: float) -> None:
     result = judged(probabilities([0.5, value, None]), FINITE)

@@ -5,7 +5,16 @@ from decimal import Decimal
 
 import duckdb
 import pytest
-from warehouse_sample import AS_OF, checks, fill, publication_id, publication_row, publish_one, storage_version
+from warehouse_sample import (
+    AS_OF,
+    checks,
+    fill,
+    publication_id,
+    publication_row,
+    publish_one,
+    resealed,
+    storage_version,
+)
 
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.domain.contracts import TABLES
@@ -155,10 +164,12 @@ def test_a_table_of_an_earlier_contract_is_carried_into_todays_columns(home: Hom
     publish_one(home, 1, EARLIER, customers=3)
     folder = standing(home)
     assert folder is not None
+    (folder / "warehouse.duckdb").chmod(0o644)
     with duckdb.connect(str(folder / "warehouse.duckdb")) as con:
         con.execute("alter table cvm.customer_value_history drop column needs")
         con.execute("alter table cvm.customer_value_history add column gone integer")
         con.execute("drop table cvm.pareto_curve")
+    resealed(folder)
     publish_one(home, 2, AS_OF, customers=2)
     found = rows(
         home, "select as_of_date, count(needs), count(*) from cvm.customer_value_history group by 1 order by 1"
@@ -171,8 +182,10 @@ def test_standing_rows_that_cannot_meet_todays_contract_are_an_error_that_names_
     publish_one(home, 1, EARLIER, customers=3)
     folder = standing(home)
     assert folder is not None
+    (folder / "warehouse.duckdb").chmod(0o644)
     with duckdb.connect(str(folder / "warehouse.duckdb")) as con:
         con.execute("alter table cvm.customer_value_history drop column value_tier")
+    resealed(folder)
     fill(home)
     with pytest.raises(WarehouseError, match="published rows of customer_value_history do not fit"):
         build_candidate(home, AS_OF, publication_id(2), "run-2")

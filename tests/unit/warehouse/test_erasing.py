@@ -32,6 +32,7 @@ from cvm_pipeline.warehouse.files import HOOKS
 from cvm_pipeline.warehouse.gate_record import read_record
 from cvm_pipeline.warehouse.publication import publish
 from cvm_pipeline.warehouse.redacting import redact_records, redact_sqlite, redacted_document
+from cvm_pipeline.warehouse.seal import changed_since_published, mark_stood
 from cvm_pipeline.warehouse.traces import traces
 from cvm_pipeline.warehouse.versions import tidy, versions
 from cvm_pipeline.warehouse.work import connect
@@ -97,6 +98,16 @@ def test_a_version_written_anew_is_the_same_but_for_the_person(two_versions: Hom
     assert len(versions(two_versions)) == 3
 
 
+def test_the_seal_of_a_version_written_anew_is_its_own_and_hides_no_earlier_change(two_versions: Home) -> None:
+    first, second = (two_versions.versions / publication_id(number) for number in (1, 2))
+    (second / "warehouse.duckdb").chmod(0o644)
+    with duckdb.connect(str(second / "warehouse.duckdb")) as con:
+        con.execute("update cvm.customer_value set clv = 7")
+    assert erase(two_versions) == [publication_id(1), publication_id(2)]
+    assert changed_since_published(first) == changed_since_published(first, thoroughly=True) == []
+    assert changed_since_published(second) == ["warehouse.duckdb"]
+
+
 def described(folder: Path) -> list[tuple]:
     """Every column with its type, whether it may be null, and the comments."""
     with duckdb.connect(str(folder / "warehouse.duckdb"), read_only=True) as con:
@@ -129,8 +140,9 @@ def test_a_death_at_any_step_of_replacing_shows_readers_the_old_or_the_new_and_t
     tmp_path: Path,
 ) -> None:
     names: list[str] = []
+    reference = plain_home(tmp_path / "reference")
     HOOKS[:] = [names.append]
-    settle(plain_home(tmp_path / "reference"))
+    settle(reference)
     HOOKS.clear()
     assert names.count("swap link current") == 2
     for position, name in enumerate(names):
@@ -139,7 +151,7 @@ def test_a_death_at_any_step_of_replacing_shows_readers_the_old_or_the_new_and_t
         with pytest.raises(Crash):
             settle(home)
         HOOKS.clear()
-        read = {path.name: path.read_text() for path in home.current.iterdir()}
+        read = {name: (home.current / name).read_text() for name in FILES}
         assert read in ({n: f"{k} {n}" for n in FILES} for k in ("old", "new")), name
         tidy(home)
         assert {path.read_text() for path in home.versions.glob("*/warehouse.duckdb")} == {"new warehouse.duckdb"}, name
@@ -150,7 +162,7 @@ def test_a_death_at_any_step_of_replacing_shows_readers_the_old_or_the_new_and_t
         )
 
 
-FILES = ("warehouse.duckdb", "pii.duckdb", "published.json")
+FILES = ("warehouse.duckdb", "pii.duckdb", "candidate.json")
 
 
 def plain_home(root: Path) -> Home:
@@ -161,6 +173,7 @@ def plain_home(root: Path) -> Home:
             (folder / publication_id(number)).mkdir(parents=True)
             for name in FILES:
                 (folder / publication_id(number) / name).write_text(f"{kind} {name}")
+            mark_stood(folder / publication_id(number), BEGIN)
     home.current.symlink_to(f"versions/{publication_id(2)}")
     return home
 
@@ -219,6 +232,24 @@ def test_a_sqlite_file_of_events_keeps_no_page_of_the_person(home: Home) -> None
             ("| id |\n|---|\n| shop:2 |",)
         ]
     assert redact_sqlite(home.dagster, REDACTION) == 0
+
+
+def test_the_scan_finds_an_id_as_a_whole_word_in_every_kind_of_file(home: Home) -> None:
+    home.root.mkdir(parents=True)
+    for name, text in (
+        ("theirs", "failed at cust-1, as before"),
+        ("others", "cust-10, xcust-1 and cust-1-b are others"),
+    ):
+        (home.root / f"{name}.txt").write_text(text)
+        pq.write_table(pa.table({"n": [text]}), home.root / f"{name}.parquet")
+        with duckdb.connect(str(home.root / f"{name}.duckdb")) as con:
+            con.execute("create table t as select ? as n", [text])
+        with closing(sqlite3.connect(home.root / f"{name}.db")) as con:
+            con.execute("create table t (n text)")
+            con.execute("insert into t values (?)", [text])
+            con.commit()
+    found = [path.name for path in traces(home, [], words=["cust-1"])]
+    assert found == [f"theirs.{kind}" for kind in ("db", "duckdb", "parquet", "txt")]
 
 
 def test_the_scan_reads_what_column_stores_compress(home: Home) -> None:

@@ -8,7 +8,15 @@ from warehouse_sample import AS_OF, checks, publication_id
 
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.warehouse.errors import WarehouseError
-from cvm_pipeline.warehouse.gate_record import GateRecord, forget_old_records, newest_record, read_record, write_record
+from cvm_pipeline.warehouse.gate_record import (
+    GateRecord,
+    forget_old_records,
+    newest_judged,
+    newest_record,
+    read_record,
+    write_record,
+)
+from cvm_pipeline.warehouse.versions import new_publication_id
 
 RECORD = GateRecord(publication_id(1), AS_OF, "hash", True, checks(), datetime(2026, 11, 22, tzinfo=UTC), "run-1")
 
@@ -17,7 +25,7 @@ def test_a_record_comes_back_as_it_was_written(home: Home) -> None:
     path = write_record(home, RECORD)
     assert read_record(home, publication_id(1)) == RECORD
     assert path == home.gate / f"{publication_id(1)}.json"
-    assert [found.name for found in home.gate.iterdir()] == [path.name]
+    assert sorted(found.name for found in home.gate.iterdir()) == [path.name, "newest"]
 
 
 def test_there_is_no_record_of_a_candidate_that_was_not_judged(home: Home) -> None:
@@ -25,11 +33,14 @@ def test_there_is_no_record_of_a_candidate_that_was_not_judged(home: Home) -> No
     assert newest_record(home) is None
 
 
-def test_the_newest_record_is_that_of_the_newest_candidate(home: Home) -> None:
-    write_record(home, replace(RECORD, publication_id=publication_id(2), passed=False))
-    write_record(home, RECORD)
-    newest = newest_record(home)
-    assert newest is not None and newest.publication_id == publication_id(2) and not newest.passed
+def test_the_newest_record_is_that_of_the_candidate_judged_last_whatever_its_clock_said(home: Home) -> None:
+    ahead = new_publication_id(datetime(2031, 1, 1, tzinfo=UTC))
+    for id_ in (ahead, publication_id(2), publication_id(1)):
+        write_record(home, replace(RECORD, publication_id=id_))
+        newest = newest_record(home)
+        assert newest is not None and newest.publication_id == newest_judged(home) == id_
+    forget_old_records(home, keep=1)
+    assert newest_judged(home) == publication_id(1) and read_record(home, publication_id(1)) is not None
 
 
 def test_a_record_that_cannot_be_read_is_an_error_that_names_it(home: Home) -> None:
@@ -50,4 +61,4 @@ def test_old_records_are_forgotten_and_the_newest_kept(home: Home) -> None:
     for number in (1, 2, 3):
         write_record(home, replace(RECORD, publication_id=publication_id(number)))
     forget_old_records(home, keep=2)
-    assert sorted(path.stem for path in home.gate.iterdir()) == [publication_id(2), publication_id(3)]
+    assert sorted(path.stem for path in home.gate.glob("*.json")) == [publication_id(2), publication_id(3)]

@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
 import subprocess
+import threading
 from collections.abc import Callable
 
 import pytest
@@ -45,7 +47,7 @@ def test_the_lock_of_a_killed_process_is_no_obstacle(home: Home, elsewhere: Else
         assert holder.pid == os.getpid()
 
 
-def test_the_lock_is_reentrant_within_a_process_and_freed_by_the_outermost(home: Home, elsewhere: Elsewhere) -> None:
+def test_the_lock_is_reentrant_within_a_thread_and_freed_by_the_outermost(home: Home, elsewhere: Elsewhere) -> None:
     with run_lock(home, "cvm run", "outer"):
         with run_lock(home, "publish", "inner") as inner:
             assert inner.run_id == "outer"
@@ -75,6 +77,71 @@ def test_a_forked_child_does_not_share_its_parents_lock(home: Home) -> None:
                 os._exit(code)
         assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
         assert lock_holder(home) is not None
+
+
+def test_two_threads_of_one_process_are_two_runs(home: Home) -> None:
+    told: list[str] = []
+
+    def other() -> None:
+        try:
+            with run_lock(home, "another run"):
+                told.append("both are in")
+        except LockHeld as refused:
+            told.append(str(refused))
+
+    with run_lock(home, "cvm run", "run-7"):
+        thread = threading.Thread(target=other)
+        thread.start()
+        thread.join()
+    assert f"`cvm run`, process {os.getpid()}" in told[0] and "run-7" in told[0]
+
+
+def test_a_forked_child_keeps_no_lock_that_its_parent_has_freed(home: Home, elsewhere: Elsewhere) -> None:
+    with run_lock(home, "cvm run"):
+        child = os.fork()
+        if child == 0:
+            signal.pause()
+    try:
+        _run(elsewhere(HOLD.replace("60", "0")))
+    finally:
+        os.kill(child, signal.SIGKILL)
+        os.waitpid(child, 0)
+
+
+def test_a_forked_child_keeps_no_lock_beyond_its_parents_death(home: Home, elsewhere: Elsewhere) -> None:
+    parent = elsewhere(
+        HOLD.replace("time.sleep(60)", "import os\n    print(os.fork() or '', flush=True)\n    time.sleep(60)")
+    )
+    assert parent.stdout and parent.stdout.readline() == "held\n"
+    child = max(int(parent.stdout.readline().strip() or 0), int(parent.stdout.readline().strip() or 0))
+    parent.kill()
+    parent.wait()
+    try:
+        with run_lock(home, "cvm run") as holder:
+            assert holder.pid == os.getpid()
+    finally:
+        os.kill(child, signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    "record", [{"pid": 1, "host": os.uname().nodename}, {"pid": 77777, "host": "a container gone"}]
+)
+def test_a_dead_runs_record_is_nobody_whoever_bears_its_number_now(home: Home, record: dict[str, object]) -> None:
+    home.root.mkdir(parents=True)
+    home.lock.write_text(
+        json.dumps({**record, "since": "2026-11-01T00:00:00+00:00", "command": "cvm run", "run_id": ""})
+    )
+    assert lock_holder(home) is None
+
+
+def test_looking_at_the_lock_keeps_nobody_out(home: Home) -> None:
+    home.root.mkdir(parents=True)
+    home.lock.touch()
+    looking = os.open(home.lock, os.O_RDONLY)
+    fcntl.flock(looking, fcntl.LOCK_SH)
+    threading.Timer(0.05, os.close, [looking]).start()
+    with run_lock(home, "cvm run") as holder:
+        assert lock_holder(home) == holder
 
 
 def test_a_home_that_is_a_file_gives_a_clear_error(home: Home) -> None:

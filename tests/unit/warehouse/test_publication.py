@@ -14,12 +14,14 @@ from warehouse_sample import (
     AS_OF,
     BEGIN,
     REQUIRED,
+    RULE,
     checks,
     fill,
     make_candidate,
     publication_id,
     publication_row,
     publish_one,
+    resealed,
     storage_version,
 )
 
@@ -28,7 +30,7 @@ from cvm_pipeline.domain.contracts import TABLES
 from cvm_pipeline.warehouse.attempts import last_attempts
 from cvm_pipeline.warehouse.candidate import add_page, build_candidate, candidate_folder, finish_candidate
 from cvm_pipeline.warehouse.errors import LockHeld, PublicationRefused, RollbackRefused
-from cvm_pipeline.warehouse.gate_record import GateRecord, read_record, write_record
+from cvm_pipeline.warehouse.gate_record import GateRecord, Required, Rule, read_record, write_record
 from cvm_pipeline.warehouse.publication import publish
 from cvm_pipeline.warehouse.rollback import roll_back
 from cvm_pipeline.warehouse.versions import new_publication_id, versions
@@ -50,7 +52,7 @@ def change(home: Home, id_: str, **fields: Any) -> None:
     write_record(home, replace(record, **fields))
 
 
-def refused(home: Home, id_: str, required: dict[str, set[str]] = REQUIRED) -> str:
+def refused(home: Home, id_: str, required: Required = REQUIRED) -> str:
     with pytest.raises(PublicationRefused) as error:
         publish(home, id_, required)
     assert "what readers see is unchanged" in str(error.value)
@@ -66,7 +68,7 @@ def test_every_table_can_be_read_as_cvm_dot_table_by_another_process(home: Home,
         "found = {}\n"
         "for table in TABLES:\n"
         "    file = home.published_pii_file if table.schema == 'cvm_pii' else home.published_file\n"
-        "    con = duckdb.connect(str(file))\n"
+        "    con = duckdb.connect(str(file), read_only=True)\n"
         "    found[table.name] = len(con.execute(f'select * from {table.schema}.{table.name}').fetchall())\n"
         "    con.close()\n"
         "print(json.dumps(found))\n"
@@ -78,7 +80,8 @@ def test_every_table_can_be_read_as_cvm_dot_table_by_another_process(home: Home,
     assert found["customer_value"] == 3
     assert (published.publication_id, published.as_of_date, published.leftovers) == (publication_id(1), AS_OF, "")
     assert storage_version(home.published_file) == storage_version(home.published_pii_file) == 65
-    assert home.published_pii_file.stat().st_mode & 0o777 == 0o600
+    assert home.published_file.stat().st_mode & 0o777 == 0o444
+    assert home.published_pii_file.stat().st_mode & 0o777 == 0o400
     assert published.folder.stat().st_mode == home.versions.stat().st_mode
 
 
@@ -141,14 +144,14 @@ def test_a_check_that_is_required_and_absent_is_refused(home: Home) -> None:
     id_ = make_candidate(home, 1)
     change(home, id_, checks=[check for check in checks() if check["suite"] != "customer_value"])
     assert refused(home, id_) == "customer_value was not checked for row count"
-    assert "customer was not checked for key" in refused(home, id_, REQUIRED | {"customer": {"row count", "key"}})
+    assert "customer was not checked for key" in refused(
+        home, id_, REQUIRED | {"customer": {"row count": RULE, "key": RULE}}
+    )
 
 
 def test_a_gated_table_of_which_nothing_is_required_is_refused(home: Home) -> None:
     id_ = make_candidate(home, 1)
-    assert (
-        refused(home, id_, REQUIRED | {"customer": set()}) == "no check is required of customer: its suite is missing"
-    )
+    assert refused(home, id_, REQUIRED | {"customer": {}}) == "no check is required of customer: its suite is missing"
     assert "no check is required of customer_value" in refused(home, id_, {})
 
 
@@ -164,7 +167,21 @@ def test_a_failed_check_is_refused_whatever_the_verdict_says(home: Home) -> None
 def test_a_warning_or_an_accepted_failure_does_not_block(home: Home, change_: dict[str, object]) -> None:
     id_ = make_candidate(home, 1)
     change(home, id_, checks=checks(success=False, **change_))
-    assert publish(home, id_, REQUIRED).publication_id == id_
+    severity = str(change_.get("severity", "critical"))
+    required = {suite: {"row count": replace(RULE, severity=severity)} for suite in REQUIRED}
+    assert publish(home, id_, required).publication_id == id_
+
+
+def test_a_failure_that_the_record_calls_a_warning_and_the_suite_critical_blocks(home: Home) -> None:
+    id_ = make_candidate(home, 1)
+    change(home, id_, checks=checks(success=False, severity="warning"))
+    assert "failed and not accepted: clv_backtest: row count" in refused(home, id_)
+
+
+def test_a_check_that_passed_by_another_rule_is_refused(home: Home) -> None:
+    id_ = make_candidate(home, 1)
+    stricter = REQUIRED | {"customer": {"row count": Rule("a tighter bound", "critical")}}
+    assert refused(home, id_, stricter) == "customer was judged by another rule than today's for row count. Run again"
 
 
 def test_a_candidate_built_before_the_standing_publication_is_refused(home: Home) -> None:
@@ -226,7 +243,7 @@ def test_the_newest_versions_are_kept_and_the_standing_one_always(home: Home) ->
     # Pointed back by hand, or by a rollback.
     home.current.unlink()
     home.current.symlink_to(f"versions/{publication_id(3)}")
-    publish(home, publication_id(3), REQUIRED, keep=1)
+    publish(home, publication_id(3), REQUIRED, keep=2)
     assert [version.publication_id for version in versions(home)] == [publication_id(5), publication_id(3)]
     assert seen(home) == publication_id(3)
 
@@ -284,8 +301,10 @@ def relied_on(home: Home, id_: str, column: str) -> None:
     """As if that version's readers knew one column more."""
     path = home.versions / id_ / "candidate.json"
     manifest = json.loads(path.read_text())
-    manifest["contract"]["customer"][column] = "varchar"
+    manifest["contract"]["cvm.customer"][column] = "varchar"
+    path.chmod(0o644)
     path.write_text(json.dumps(manifest))
+    resealed(path.parent)
 
 
 def test_a_column_that_readers_rely_on_is_not_taken_away(home: Home) -> None:
