@@ -25,11 +25,12 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
 
 
 def _facts(project: Project) -> dict[str, Any]:
+    from cvm_pipeline.cli.remarks import out_of_date
     from cvm_pipeline.sources.state import state_of_sources
     from cvm_pipeline.warehouse.attempts import last_attempts
     from cvm_pipeline.warehouse.gate_record import newest_record
     from cvm_pipeline.warehouse.lock import lock_holder
-    from cvm_pipeline.warehouse.summary import publications, published_sources, stale_snapshots
+    from cvm_pipeline.warehouse.summary import publications, published_sources
 
     published = publications(project.home)
     record = newest_record(project.home)
@@ -42,7 +43,7 @@ def _facts(project: Project) -> dict[str, Any]:
         "home": project.home.root,
         "newest": published[0] if published else None,
         "publications": len(published),
-        "stale_snapshots": stale_snapshots(project.home, project.is_on_grid),
+        **out_of_date(project),
         "sources": published_sources(project.home),
         "work": state_of_sources(project.home.work_file),
         "last_gate": None if record is None else {
@@ -66,13 +67,13 @@ def _report(project: Project, facts: dict[str, Any]) -> None:
     else:
         print_summary(project)
         words.output().print(
-            f"Published {newest['publication_id']} at {newest['published_at']:%Y-%m-%d %H:%M} UTC,"
-            f" data through {newest['data_through']}, gate: {newest['gate_summary']}",
+            f"Last publication {newest['publication_id']} at {newest['published_at']:%Y-%m-%d %H:%M} UTC brought the snapshot"
+            f" of {newest['as_of_date']}, data through {newest['data_through']}, gate: {newest['gate_summary']}",
             soft_wrap=True,
         )
     if facts["sources"]:
         print_sources(facts["sources"])
-    for note in _notes(facts):
+    for note in _notes(project, facts):
         words.output().print(note, style="yellow", markup=False, soft_wrap=True)
     if facts["failed_attempts"]:
         # The step that failed stands before the colon: only a candidate has a gate to explain.
@@ -82,12 +83,12 @@ def _report(project: Project, facts: dict[str, Any]) -> None:
         words.next_step("cvm run")
 
 
-def _notes(facts: dict[str, Any]) -> list[str]:
+def _notes(project: Project, facts: dict[str, Any]) -> list[str]:
+    from cvm_pipeline.cli.remarks import told_out_of_date
+
     notes = [f"quarantined: {reason}" for reason in facts["work"]["quarantine"]]
     notes += facts["work"]["notes"]
-    if facts["stale_snapshots"]:
-        days = ", ".join(str(day) for day in facts["stale_snapshots"])
-        notes.append(f"stale: {days} (an earlier snapshot was rewritten since; run them again with --as-of)")
+    notes += told_out_of_date(project, facts["changed_snapshots"], facts["stale_snapshots"])
     for attempt in facts["failed_attempts"][:5]:
         notes.append(f"{attempt['outcome']} at {attempt['ended_at']:%Y-%m-%d %H:%M} UTC: {attempt['reason']}")
     if facts["rolled_back"] is not None:

@@ -1,0 +1,30 @@
+"""What is said of snapshots that are out of date, and of a run that was for an earlier day than readers see."""
+
+from __future__ import annotations
+
+from datetime import date
+
+from cvm_pipeline.cli.remarks import making_anew, told_behind
+from cvm_pipeline.domain.calendar import is_period_end
+
+JANUARY, FEBRUARY, MIDDLE = date(2025, 1, 31), date(2025, 2, 28), date(2025, 2, 14)
+
+
+def _on_grid(day: date) -> bool:
+    return is_period_end(day, "monthly")
+
+
+def test_one_snapshot_is_made_anew_by_a_run_and_several_of_the_grid_by_a_backfill() -> None:
+    assert making_anew({FEBRUARY}, _on_grid) == ["cvm run --as-of 2025-02-28"]
+    assert making_anew({FEBRUARY, JANUARY}, _on_grid) == ["cvm backfill --from 2025-01-31 --to 2025-02-28"]
+
+
+def test_what_lies_off_the_grid_is_made_anew_after_the_grid_that_it_remembers() -> None:
+    assert making_anew({MIDDLE, FEBRUARY}, _on_grid) == ["cvm run --as-of 2025-02-28", "cvm run --as-of 2025-02-14"]
+
+
+def test_a_run_for_an_earlier_day_says_which_snapshot_readers_still_see() -> None:
+    assert told_behind(FEBRUARY, FEBRUARY) == ""
+    said = told_behind(JANUARY, FEBRUARY)
+    assert "customer_value is still the snapshot of 2025-02-28" in said
+    assert "run --as-of 2025-02-28" in said
