@@ -1,6 +1,7 @@
 """What a glad reader of the figures should know as well, in the same words at the end of a run and in `cvm status`.
 
-Belongs here: which snapshots are out of date, and what makes them anew. Not here: how that is found (`warehouse/`).
+Belongs here: what the gate warned of, which snapshots are out of date, and what makes them anew. Not here: how that is found
+(`warehouse/`).
 """
 
 from __future__ import annotations
@@ -13,8 +14,25 @@ from cvm_pipeline.cli import words
 
 if TYPE_CHECKING:
     from cvm_pipeline.config.project import Project
+    from cvm_pipeline.warehouse.summary import Warned
 
 _DAYS_NAMED = 4
+_WARNINGS_NAMED = 3
+
+
+def told_warnings(publication_id: str, warned: Sequence[Warned]) -> list[str]:
+    """What a publication was warned of: the worst three in the checks' own words, and where the rest is told."""
+    lines = []
+    for each in warned[:_WARNINGS_NAMED]:
+        word = f"accepted ({each.accepted_reason})" if each.accepted_reason else "warned"
+        lines.append(f"{word}: not so: {each.check.replace('_', ' ')} ({each.suite}); found {each.observed}")
+    if lines:
+        more = len(warned) - len(lines)
+        lines.append(
+            f"{f'and {more} more; ' if more else ''}expected, found and where to look: "
+            + words.to_type(f"cvm gate explain {publication_id}")
+        )
+    return lines
 
 
 def out_of_date(project: Project) -> dict[str, list[dt.date]]:

@@ -37,4 +37,8 @@ def rollback(
             f"Readers see {done.now.publication_id} as of {done.now.as_of_date} now (before: {done.earlier})",
             style="green",
         )
-        words.next_step(f"cvm status   (and forward again: cvm rollback {done.earlier})")
+        forward = words.to_type(f"cvm rollback {done.earlier}")
+        words.say(
+            "The next run uses all landed files again, those that came after this version too: correct a wrong one first"
+        )
+        words.next_step(f"cvm status   (and forward again: {forward})")

@@ -91,10 +91,13 @@ def report(project: Project, outcome: Outcome) -> None:
 
 def _tell_quality(project: Project) -> None:
     """What a glad reader of the figures should know as well."""
-    from cvm_pipeline.cli.remarks import out_of_date, told_out_of_date
-    from cvm_pipeline.warehouse.summary import publications, published_sources
+    from cvm_pipeline.cli.remarks import out_of_date, told_out_of_date, told_warnings
+    from cvm_pipeline.warehouse.summary import publications, published_sources, warnings_of
 
-    words.say(f"Gate: {publications(project.home)[0]['gate_summary']}")
+    newest = publications(project.home)[0]
+    words.say(f"Gate: {newest['gate_summary']}")
+    for line in told_warnings(newest["publication_id"], warnings_of(project.home, newest["publication_id"])):
+        words.say(line, style="yellow")
     refused = sum(row["quarantined"] for row in published_sources(project.home))
     if refused:
         words.say(f"{refused:,} rows are quarantined; `cvm status` tells why", style="yellow")

@@ -30,7 +30,7 @@ def _facts(project: Project) -> dict[str, Any]:
     from cvm_pipeline.warehouse.attempts import last_attempts
     from cvm_pipeline.warehouse.gate_record import newest_record
     from cvm_pipeline.warehouse.lock import lock_holder
-    from cvm_pipeline.warehouse.summary import publications, published_sources
+    from cvm_pipeline.warehouse.summary import publications, published_sources, warnings_of
 
     published = publications(project.home)
     record = newest_record(project.home)
@@ -44,6 +44,7 @@ def _facts(project: Project) -> dict[str, Any]:
         "newest": published[0] if published else None,
         "publications": len(published),
         **out_of_date(project),
+        "warnings": [vars(each) for each in warnings_of(project.home, published[0]["publication_id"])] if published else [],
         "sources": published_sources(project.home),
         "work": state_of_sources(project.home.work_file),
         "last_gate": None if record is None else {
@@ -59,7 +60,9 @@ def _facts(project: Project) -> dict[str, Any]:
 
 
 def _report(project: Project, facts: dict[str, Any]) -> None:
+    from cvm_pipeline.cli.remarks import told_warnings
     from cvm_pipeline.cli.summary import print_sources, print_summary
+    from cvm_pipeline.warehouse.summary import Warned
 
     newest = facts["newest"]
     if newest is None:
@@ -71,6 +74,8 @@ def _report(project: Project, facts: dict[str, Any]) -> None:
             f" of {newest['as_of_date']}, data through {newest['data_through']}, gate: {newest['gate_summary']}",
             soft_wrap=True,
         )
+        for line in told_warnings(newest["publication_id"], [Warned(**each) for each in facts["warnings"]]):
+            words.output().print(line, style="yellow", markup=False, soft_wrap=True)
     if facts["sources"]:
         print_sources(facts["sources"])
     for note in _notes(project, facts):

@@ -167,6 +167,36 @@ def test_status_and_versions_tell_what_stands(shop):
     assert any("such as landing/lines-1-2023.csv:" in reason for reason in facts["work"]["quarantine"])
 
 
+def test_what_was_rolled_back_is_told_so_and_forward_again_names_the_project(shop, tmp_path):
+    place = shop.copy(tmp_path / "shop")
+    newest, earlier = (version["publication_id"] for version in place.cvm("versions", "--json").json)
+    assert f"Candidate {newest}, as of 2024-05-31: passed, and readers see it" in place.cvm("gate", "explain").out
+    back = place.cvm("rollback", earlier)
+    assert f"rollback -c {place.config} {newest}" in back.err
+    assert "The next run uses all landed files again" in back.err
+    assert f"no longer stands: readers were pointed back to {earlier}" in place.cvm("gate", "explain").out
+    assert f"{earlier}, as of 2024-04-30: passed, and readers see it" in place.cvm("gate", "explain", earlier).out
+    unknown = place.cvm("gate", "explain", "2020-01-01T000000Z-0000")
+    assert unknown.code == 1 and "holds no record of 2020-01-01T000000Z-0000" in unknown.err
+    assert place.cvm("gate", "explain", "may").code == 2
+
+
+def test_status_and_the_end_of_a_run_name_what_the_gate_warned_of(shop, capsys):
+    from cvm_pipeline.cli.run import report
+    from cvm_pipeline.defs.launch import Outcome
+
+    warned = shop.cvm("status", "--json").json["warnings"]
+    assert warned, "the small shop's snapshots differ enough"
+    newest = shop.column("select publication_id from cvm.current_publication")[0]
+    report(
+        shop.project,
+        Outcome(0, shop.column("select as_of_date from cvm.current_publication")[0], "run", published=newest),
+    )
+    for said in (shop.cvm("status").out, capsys.readouterr().err):
+        assert f"not so: {warned[0]['check'].replace('_', ' ')}" in said
+        assert f"{newest}" in said and "gate explain" in said
+
+
 def test_a_home_that_another_process_holds_is_a_failure_that_names_it(plain):
     with subprocess.Popen(
         [sys.executable, "-c", HOLDER, str(plain.folder / ".cvm")],

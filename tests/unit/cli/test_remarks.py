@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
-from cvm_pipeline.cli.remarks import making_anew, told_behind
+from cvm_pipeline.cli.remarks import making_anew, told_behind, told_warnings
 from cvm_pipeline.domain.calendar import is_period_end
+from cvm_pipeline.warehouse.summary import Warned
 
 JANUARY, FEBRUARY, MIDDLE = date(2025, 1, 31), date(2025, 2, 28), date(2025, 2, 14)
 
@@ -28,3 +29,16 @@ def test_a_run_for_an_earlier_day_says_which_snapshot_readers_still_see() -> Non
     said = told_behind(JANUARY, FEBRUARY)
     assert "customer_value is still the snapshot of 2025-02-28" in said
     assert "run --as-of 2025-02-28" in said
+
+
+def test_three_warnings_are_told_in_their_own_words_and_the_rest_is_pointed_to() -> None:
+    warned = [Warned("gate_fact", "clv_is_like_the_past", "0 (0.0, against 100.0)", None),
+              Warned("customer", "rows_are_like_the_last", "3 rows", "sold a shop"),
+              *(Warned("customer", f"check_{n}", "x", None) for n in range(3))]  # fmt: skip
+    said = told_warnings("2026-11-25T103102Z-a625", warned)
+    assert said[0] == "warned: not so: clv is like the past (gate_fact); found 0 (0.0, against 100.0)"
+    assert said[1] == "accepted (sold a shop): not so: rows are like the last (customer); found 3 rows"
+    assert len(said) == 4
+    assert said[3].startswith("and 2 more; ")
+    assert "gate explain" in said[3] and said[3].endswith("2026-11-25T103102Z-a625")
+    assert told_warnings("2026-11-25T103102Z-a625", []) == []
