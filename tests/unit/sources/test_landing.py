@@ -327,9 +327,61 @@ def test_the_shown_name_is_relative_to_the_project_wherever_that_lies(tmp_path: 
     (tmp_path / "in" / "a.csv").write_text("x")
     assert [name for _, name in find_files("in/*.csv", tmp_path)] == ["in/a.csv"]
     assert [name for _, name in find_files("../in/*.csv", tmp_path / "out")] == ["../in/a.csv"]
-    assert [name for _, name in find_files(str(tmp_path / "in" / "*.csv"), tmp_path)] == [
-        str(tmp_path / "in" / "a.csv")
-    ]
+
+
+SPELLINGS = (
+    "in/*.csv",
+    "./in/*.csv",
+    "../shop/in/*.csv",
+    "in/../in/*.csv",
+    "{}/in/*.csv",
+    "{}/../shop/in/*.csv",
+    "in//a.csv",
+)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_file_has_one_name_however_the_configuration_spells_its_path(tmp_path: Path, spelling: str) -> None:
+    root = tmp_path / "shop"
+    (root / "in").mkdir(parents=True)
+    (root / "in" / "a.csv").write_text("x")
+    assert [name for _, name in find_files(spelling.format(root), root)] == ["in/a.csv"]
+
+
+def test_a_symlink_keeps_its_name_and_one_to_the_project_changes_none(tmp_path: Path) -> None:
+    root = tmp_path / "shop"
+    (root / "in").mkdir(parents=True)
+    (root / "in" / "january.csv").write_text("x")
+    (root / "in" / "newest.csv").symlink_to("january.csv")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "b.csv").write_text("x")
+    link = tmp_path / "elsewhere" / "link"
+    link.parent.mkdir()
+    link.symlink_to(root)
+    assert [name for _, name in find_files("in/*.csv", link)] == ["in/january.csv", "in/newest.csv"]
+    for spelling in ("../data/*.csv", str(tmp_path / "data" / "*.csv")):
+        assert [name for _, name in find_files(spelling, link)] == ["../data/b.csv"], spelling
+
+
+def test_another_spelling_of_the_path_makes_no_second_file_of_one(shop: Shop) -> None:
+    shop.write("in/orders1.csv", rows("a"))
+    shop.run(source("orders", ORDERS.columns, path="in/orders*.csv"))
+    shop.write("in/orders1.csv", rows("b"))
+    report = shop.land(source("orders", ORDERS.columns, path=str(shop.root / "in" / "*.csv")))[0]
+    assert report.gone == []
+    assert list(standing(shop).values()) == [("in/orders1.csv",)]
+
+
+def test_a_name_that_an_earlier_manifest_spells_absolutely_is_the_same_file(shop: Shop) -> None:
+    shop.write("in/orders1.csv", rows("a"))
+    absolute = source("orders", ORDERS.columns, path=str(shop.root / "in" / "*.csv"))
+    shop.land(absolute)
+    text = zone(shop).manifest.read_text()
+    zone(shop).manifest.write_text(text.replace('"in/orders1.csv"', f'"{shop.root}/in/orders1.csv"'))
+    shop.write("in/orders1.csv", rows("b"))
+    shop.run(absolute)
+    assert list(standing(shop).values()) == [("in/orders1.csv",)]
+    assert shop.column("select order_id from clean.orders") == ["b"]
 
 
 def test_a_damaged_manifest_says_what_to_do(shop: Shop) -> None:
