@@ -1,6 +1,6 @@
 """What a glad reader of the figures should know as well, in the same words at the end of a run and in `cvm status`.
 
-Belongs here: what the gate warned of, which snapshots are out of date, and what makes them anew. Not here: how that is found
+Belongs here: what the gate warned of, which files are gone, which snapshots are out of date, and what makes them anew. Not here: how that is found
 (`warehouse/`).
 """
 
@@ -14,10 +14,12 @@ from cvm_pipeline.cli import words
 
 if TYPE_CHECKING:
     from cvm_pipeline.config.project import Project
+    from cvm_pipeline.sources.ingest import Vanished
     from cvm_pipeline.warehouse.summary import Warned
 
 _DAYS_NAMED = 4
 _WARNINGS_NAMED = 3
+_FILES_NAMED = 5
 
 
 def told_warnings(publication_id: str, warned: Sequence[Warned]) -> list[str]:
@@ -33,6 +35,26 @@ def told_warnings(publication_id: str, warned: Sequence[Warned]) -> list[str]:
             + words.to_type(f"cvm gate explain {publication_id}")
         )
     return lines
+
+
+def vanished(project: Project) -> list[Vanished]:
+    """Files that are no longer there but still count."""
+    from cvm_pipeline.defs.project_sources import specs_of
+    from cvm_pipeline.sources.ingest import vanished_files
+
+    return vanished_files(specs_of(project), project.root, project.home.landing)
+
+
+def told_vanished(files: Sequence[Vanished]) -> list[str]:
+    """Those files in words, the largest first, and how their rows are taken back; nothing where there are none."""
+    if not files:
+        return []
+    largest = sorted(files, key=lambda file: (-file.rows, file.name))
+    named = ", ".join(f"{file.name} ({file.rows:,} rows)" for file in largest[:_FILES_NAMED])
+    more = f" and {len(files) - _FILES_NAMED} more" if len(files) > _FILES_NAMED else ""
+    if len(files) == 1:
+        return [f"1 file no longer there still counts: {named}; an empty file of that name takes them back"]
+    return [f"{len(files)} files no longer there still count: {named}{more}; empty files of those names take them back"]
 
 
 def out_of_date(project: Project) -> dict[str, list[dt.date]]:

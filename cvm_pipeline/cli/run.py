@@ -91,7 +91,7 @@ def report(project: Project, outcome: Outcome) -> None:
 
 def _tell_quality(project: Project) -> None:
     """What a glad reader of the figures should know as well."""
-    from cvm_pipeline.cli.remarks import out_of_date, told_out_of_date, told_warnings
+    from cvm_pipeline.cli.remarks import out_of_date, told_out_of_date, told_vanished, told_warnings, vanished
     from cvm_pipeline.warehouse.summary import publications, published_sources, warnings_of
 
     newest = publications(project.home)[0]
@@ -101,6 +101,8 @@ def _tell_quality(project: Project) -> None:
     refused = sum(row["quarantined"] for row in published_sources(project.home))
     if refused:
         words.say(f"{refused:,} rows are quarantined; `cvm status` tells why", style="yellow")
+    for line in told_vanished(vanished(project)):
+        words.say(line, style="yellow")
     dates = out_of_date(project)
     for line in told_out_of_date(project, dates["changed_snapshots"], dates["stale_snapshots"]):
         words.say(line, style="yellow")

@@ -25,7 +25,7 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
 
 
 def _facts(project: Project) -> dict[str, Any]:
-    from cvm_pipeline.cli.remarks import out_of_date
+    from cvm_pipeline.cli.remarks import out_of_date, vanished
     from cvm_pipeline.sources.state import state_of_sources
     from cvm_pipeline.warehouse.attempts import last_attempts
     from cvm_pipeline.warehouse.gate_record import newest_record
@@ -44,6 +44,7 @@ def _facts(project: Project) -> dict[str, Any]:
         "newest": published[0] if published else None,
         "publications": len(published),
         **out_of_date(project),
+        "vanished_files": [vars(file) for file in vanished(project)],
         "warnings": [vars(each) for each in warnings_of(project.home, published[0]["publication_id"])] if published else [],
         "sources": published_sources(project.home),
         "work": state_of_sources(project.home.work_file),
@@ -89,10 +90,12 @@ def _report(project: Project, facts: dict[str, Any]) -> None:
 
 
 def _notes(project: Project, facts: dict[str, Any]) -> list[str]:
-    from cvm_pipeline.cli.remarks import told_out_of_date
+    from cvm_pipeline.cli.remarks import told_out_of_date, told_vanished
+    from cvm_pipeline.sources.ingest import Vanished
 
     notes = [f"quarantined: {reason}" for reason in facts["work"]["quarantine"]]
     notes += facts["work"]["notes"]
+    notes += told_vanished([Vanished(**file) for file in facts["vanished_files"]])
     notes += told_out_of_date(project, facts["changed_snapshots"], facts["stale_snapshots"])
     for attempt in facts["failed_attempts"][:5]:
         notes.append(f"{attempt['outcome']} at {attempt['ended_at']:%Y-%m-%d %H:%M} UTC: {attempt['reason']}")

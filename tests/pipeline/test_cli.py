@@ -102,6 +102,21 @@ def test_check_materialises_nothing_and_accounts_for_every_row(plain):
     assert not (plain.folder / ".cvm").exists()
 
 
+def test_check_tries_what_a_run_would_use_files_that_vanished_included(plain):
+    assert plain.cvm("run", "--select", 'group:"landing"').code == 0
+    write_csv(plain.folder / "landing" / "orders2.csv", ("order", "customer", "at", "amount"),
+              [{"order": "o8", "customer": "c", "at": "2024-03-01", "amount": "5"}])  # fmt: skip
+    (plain.folder / "landing" / "orders.csv").unlink()
+    before = {path: path.stat().st_mtime_ns for path in plain.home.landing.rglob("*")}
+    said = plain.cvm("check", "--json")
+    assert (said.json["sources"][0]["files"], said.json["sources"][0]["accepted"]) == (2, 4)
+    assert [(file["name"], file["rows"]) for file in said.json["vanished"]] == [("landing/orders.csv", 3)]
+    assert {path: path.stat().st_mtime_ns for path in plain.home.landing.rglob("*")} == before
+    for command in ("check", "status"):
+        told = plain.cvm(command)
+        assert "1 file no longer there still counts: landing/orders.csv (3 rows)" in told.out + told.err
+
+
 def test_too_much_quarantine_blocks_and_tells_the_commonest_reason_with_an_example(plain):
     with (plain.folder / "landing" / "orders.csv").open("a") as file:
         file.write("o9,c,2024-03-01,NaN\n")

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from datetime import date
 
-from cvm_pipeline.cli.remarks import making_anew, told_behind, told_warnings
+from cvm_pipeline.cli.remarks import making_anew, told_behind, told_vanished, told_warnings
 from cvm_pipeline.domain.calendar import is_period_end
+from cvm_pipeline.sources.ingest import Vanished
 from cvm_pipeline.warehouse.summary import Warned
 
 JANUARY, FEBRUARY, MIDDLE = date(2025, 1, 31), date(2025, 2, 28), date(2025, 2, 14)
@@ -42,3 +43,13 @@ def test_three_warnings_are_told_in_their_own_words_and_the_rest_is_pointed_to()
     assert said[3].startswith("and 2 more; ")
     assert "gate explain" in said[3] and said[3].endswith("2026-11-25T103102Z-a625")
     assert told_warnings("2026-11-25T103102Z-a625", []) == []
+
+
+def test_files_that_are_gone_but_count_are_told_with_what_takes_them_back() -> None:
+    assert told_vanished([]) == []
+    assert told_vanished([Vanished("orders", "orders-2025-02.csv", 352)]) == [
+        "1 file no longer there still counts: orders-2025-02.csv (352 rows); an empty file of that name takes them back"
+    ]
+    (many,) = told_vanished([Vanished("orders", f"o{n}.csv", n) for n in range(1, 8)])
+    assert many.startswith("7 files no longer there still count: o7.csv (7 rows), o6.csv (6 rows)")
+    assert " and 2 more; empty files of those names take them back" in many

@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from source_fixture import Shop, source
+from source_fixture import NOW, Shop, source
 
 from cvm_pipeline.sources import landing
 from cvm_pipeline.sources.errors import FileRefused, SourceError, SourceErrors
 from cvm_pipeline.sources.finding import find_files
-from cvm_pipeline.sources.ingest import waiting_files
+from cvm_pipeline.sources.ingest import Vanished, borrow_landed, land, landed, vanished_files, waiting_files
 from cvm_pipeline.sources.landing import LandedFile, LandingZone
 
 ORDERS = source("orders", "order_id ordered_at amount customer_id")
@@ -406,3 +406,34 @@ def test_a_landed_file_is_named_by_its_content_and_its_reading() -> None:
     other = LandedFile("b", "f" * 64, "tsv", 1, 1, 0, (), "")
     assert one.stem != other.stem
     assert one.stem.startswith("f" * 32)
+
+
+def test_files_that_are_gone_but_count_are_named_with_their_rows(shop: Shop) -> None:
+    for name, content in (("orders1.csv", rows("a", "b")), ("orders2.csv", rows("c")), ("orders3.csv", rows("c"))):
+        shop.write(name, content)
+    shop.land(ORDERS)
+    assert vanished_files([ORDERS], shop.root, shop.landing) == []
+    (shop.root / "orders1.csv").unlink()
+    (shop.root / "orders2.csv").unlink()
+    shop.land(ORDERS)
+    # The other's rows stand under a name that is still there.
+    assert vanished_files([ORDERS], shop.root, shop.landing) == [Vanished("orders", "orders1.csv", 2)]
+    shop.write("orders1.csv", HEAD)
+    shop.land(ORDERS)
+    assert vanished_files([ORDERS], shop.root, shop.landing) == []
+
+
+def test_what_is_done_to_a_borrowed_landing_zone_changes_the_lender_in_nothing(shop: Shop) -> None:
+    shop.write("orders1.csv", rows("a"))
+    shop.write("orders2.csv", rows("b"))
+    shop.land(ORDERS)
+    (shop.root / "orders1.csv").unlink()
+    shop.write("orders2.csv", rows("c"))
+    before = folder(shop)
+    scratch = shop.root / "scratch"
+    borrow_landed([ORDERS], shop.landing, scratch)
+    land([ORDERS], shop.root, scratch, NOW)
+    (borrowed,) = landed([ORDERS], scratch)
+    assert [part.file.name for part in borrowed.parts] == ["orders1.csv", "orders2.csv"]
+    assert sum(pq.read_metadata(part.records).num_rows for part in borrowed.parts) == 2
+    assert folder(shop) == before
