@@ -23,6 +23,7 @@ from cvm_pipeline.domain.sql_text import literal, quoted
 _DATES = ("ordered_at", "rate_date", "birth_date", "created_at", "updated_at")
 _NUMBERS = ("amount", "quantity", "unit_price", "unit_cost", "cost", "discount", "rate", "annual_revenue")
 _EXAMPLES = 3
+_OF_PEOPLE = {"email", "phone", "birth_date", "gender"}
 _DATE_IN_NAME = re.compile(r"(\d{4}-\d{2}-\d{2})")
 
 
@@ -95,7 +96,11 @@ def entity_of(columns: Sequence[str]) -> str | None:
         return None
     if "product_id" in products and len(products) >= len(customers):
         return "products"
-    return "customers" if "customer_id" in customers and len(customers) > 1 else None
+    if "customer_id" not in customers or len(customers) < 2:
+        return None
+    # Anything may have an `id` and a name: only people have these.
+    bare = plain(match_columns(columns, "customers")["customer_id"]) == "id"
+    return "customers" if not bare or customers & _OF_PEOPLE else None
 
 
 def _group(heads: Mapping[str, Head]) -> dict[str, tuple[list[str], Head]]:

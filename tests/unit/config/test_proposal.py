@@ -42,6 +42,8 @@ def accepted(tmp_path):
         (PEOPLE.columns, "customers"),
         (("product", "series", "sales_price"), "products"),
         (("currency", "date", "rate"), "exchange_rates"),
+        (("id", "full_name", "mail", "tel"), "customers"),
+        (("id", "name", "city"), None),
         (("order_id", "review_score"), None),
         (("a", "b"), None),
     ],
@@ -210,3 +212,16 @@ def test_dates_that_no_format_reads_are_asked_for_with_what_becomes_of_the_rows(
     heads = {"a.csv": _dates(("13/01/2024", 50), ("in January", 50))}
     assert accepted(heads).sources[0].columns["ordered_at"] == "order_date"
     assert "No format reads in January together with the other order_date" in write_config("shop", propose(heads))
+
+
+def test_common_names_of_people_are_known_and_further_columns_are_listed(accepted):
+    people = _head("id,full_name,mail,tel,dob,country", "1,Ann,a@b.de,030,1980-02-03,DE")
+    heads = {"orders.csv": _dates(("2024-01-31", 3)), "customers.csv": people}
+    _, customers = accepted(heads).sources
+    assert dict(customers.columns) == {
+        "customer_id": "id", "name": "full_name", "email": "mail", "phone": "tel", "birth_date": "dob", "country": "country",
+    }  # fmt: skip
+    text = write_config("shop", propose(heads))
+    assert "# customers may have more columns, the same way: customer_type, gender, region" in text
+    (further,) = [line for line in text.splitlines() if "# orders may have more columns" in line]
+    assert {"cost", "currency", "status", "channel"} <= set(further.replace(",", "").split())
