@@ -36,7 +36,7 @@ def explain(
     from cvm_pipeline.defs.gate import report_of
     from cvm_pipeline.quality.explain import explain as told
 
-    project = project_of(config, quiet=as_json)
+    project = project_of(config, quiet=as_json, needs_secrets=False)
     record = _record_of(project.home, publication)
     if as_json:
         words.print_json(vars(record))
