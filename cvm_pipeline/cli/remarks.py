@@ -1,6 +1,6 @@
 """What a glad reader of the figures should know as well, in the same words at the end of a run and in `cvm status`.
 
-Belongs here: what the gate warned of, which files are gone, which snapshots are out of date, and what makes them anew. Not here: how that is found
+Belongs here: what the gate warned of, where else it stands, which files are gone, which snapshots are out of date, and what makes them anew. Not here: how that is found
 (`warehouse/`).
 """
 
@@ -35,6 +35,17 @@ def told_warnings(publication_id: str, warned: Sequence[Warned]) -> list[str]:
             + words.to_type(f"cvm gate explain {publication_id}")
         )
     return lines
+
+
+def told_elsewhere(project: Project) -> str:
+    """Where publications stand besides the home's own files; empty where nowhere."""
+    from cvm_pipeline.warehouse.targets.choose import target_of
+
+    dsn = project.publish.dsn
+    if project.publish.target == "postgres" and dsn is not None and "${" in dsn.get_secret_value():
+        return "Published to as well: the PostgreSQL of publish.dsn, whose variable is not set here"
+    target = target_of(project)
+    return f"Published to as well: {target.name}" if target is not None else ""
 
 
 def vanished(project: Project) -> list[Vanished]:

@@ -16,7 +16,7 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
 
     Examples:  cvm status  ·  cvm status -c shop/cvm.yml --json
     """
-    project = project_of(config, quiet=as_json)
+    project = project_of(config, quiet=as_json, needs_secrets=False)
     facts = _facts(project)
     if as_json:
         words.print_json(facts)
@@ -78,7 +78,14 @@ def _report(project: Project, facts: dict[str, Any]) -> None:
         for line in told_warnings(newest["publication_id"], [Warned(**each) for each in facts["warnings"]]):
             words.output().print(line, style="yellow", markup=False, soft_wrap=True)
     if facts["sources"]:
+        words.output().print(
+            f"Rows of the sources, as they were published with {newest['publication_id']}:", soft_wrap=True
+        )
         print_sources(facts["sources"])
+    if facts["work"]["quarantine"] or facts["work"]["notes"]:
+        words.output().print(_read_by(facts), soft_wrap=True)
+        for note in (*(f"quarantined: {reason}" for reason in facts["work"]["quarantine"]), *facts["work"]["notes"]):
+            words.output().print(note, style="yellow", markup=False, soft_wrap=True)
     for note in _notes(project, facts):
         words.output().print(note, style="yellow", markup=False, soft_wrap=True)
     if facts["failed_attempts"]:
@@ -89,13 +96,22 @@ def _report(project: Project, facts: dict[str, Any]) -> None:
         words.next_step("cvm run")
 
 
+def _read_by(facts: dict[str, Any]) -> str:
+    """Whose rows the reasons of quarantine are about: the newest run's, which readers may see nothing of."""
+    if not facts["failed_attempts"]:
+        return "Refused or approximate, in the files as a run last read them:"
+    newest = facts["failed_attempts"][0]
+    return (
+        f"Refused or approximate, in the files as a run last read them (the newest was {newest['outcome']} at"
+        f" {newest['ended_at']:%Y-%m-%d %H:%M} UTC, and readers see nothing of it):"
+    )
+
+
 def _notes(project: Project, facts: dict[str, Any]) -> list[str]:
     from cvm_pipeline.cli.remarks import told_out_of_date, told_vanished
     from cvm_pipeline.sources.ingest import Vanished
 
-    notes = [f"quarantined: {reason}" for reason in facts["work"]["quarantine"]]
-    notes += facts["work"]["notes"]
-    notes += told_vanished([Vanished(**file) for file in facts["vanished_files"]])
+    notes = told_vanished([Vanished(**file) for file in facts["vanished_files"]])
     notes += told_out_of_date(project, facts["changed_snapshots"], facts["stale_snapshots"])
     for attempt in facts["failed_attempts"][:5]:
         notes.append(f"{attempt['outcome']} at {attempt['ended_at']:%Y-%m-%d %H:%M} UTC: {attempt['reason']}")

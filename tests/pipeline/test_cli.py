@@ -125,6 +125,20 @@ def test_too_much_quarantine_blocks_and_tells_the_commonest_reason_with_an_examp
         assert said.code == 3, said.err
         assert "1 of 4 rows are quarantined (25.0%, allowed 5.0%)" in said.err
         assert "orders.csv:5" in said.err
+    told = plain.cvm("status").out
+    assert "in the files as a run last read them (the newest was blocked at" in told
+    assert "quarantined: orders:" in told
+
+
+def test_what_only_reads_the_home_needs_no_secret(plain, monkeypatch, tmp_path):
+    monkeypatch.delenv("CVM_WAREHOUSE_DSN", raising=False)
+    write_config(plain.folder, ORDERS_CONFIG + "publish: {target: postgres, dsn: '${CVM_WAREHOUSE_DSN}'}\n")
+    assert plain.cvm("status").code == plain.cvm("versions").code == 0
+    # Nothing is published yet, which is another matter than what cvm.yml holds.
+    assert (
+        plain.cvm("gate", "explain").code == plain.cvm("export", "customer", "--to", str(tmp_path / "x.csv")).code == 1
+    )
+    assert "CVM_WAREHOUSE_DSN is not set" in plain.cvm("run").err
 
 
 def test_a_file_that_is_not_there_is_a_failure_that_names_it(plain):

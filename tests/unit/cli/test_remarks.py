@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from datetime import date
+from pathlib import Path
 
-from cvm_pipeline.cli.remarks import making_anew, told_behind, told_vanished, told_warnings
+from cvm_pipeline.cli.remarks import making_anew, told_behind, told_elsewhere, told_vanished, told_warnings
+from cvm_pipeline.config.load import load_project
 from cvm_pipeline.domain.calendar import is_period_end
 from cvm_pipeline.sources.ingest import Vanished
 from cvm_pipeline.warehouse.summary import Warned
@@ -29,7 +31,7 @@ def test_a_run_for_an_earlier_day_says_which_snapshot_readers_still_see() -> Non
     assert told_behind(FEBRUARY, FEBRUARY) == ""
     said = told_behind(JANUARY, FEBRUARY)
     assert "customer_value is still the snapshot of 2025-02-28" in said
-    assert "run --as-of 2025-02-28" in said
+    assert said.endswith("--as-of 2025-02-28")
 
 
 def test_three_warnings_are_told_in_their_own_words_and_the_rest_is_pointed_to() -> None:
@@ -53,3 +55,17 @@ def test_files_that_are_gone_but_count_are_told_with_what_takes_them_back() -> N
     (many,) = told_vanished([Vanished("orders", f"o{n}.csv", n) for n in range(1, 8)])
     assert many.startswith("7 files no longer there still count: o7.csv (7 rows), o6.csv (6 rows)")
     assert " and 2 more; empty files of those names take them back" in many
+
+
+def test_where_else_publications_stand_is_said_without_a_secret_and_without_its_variable(tmp_path: Path) -> None:
+    sources = "sources: [{entity: orders, path: o.csv, columns: {ordered_at: a, amount: b}}]\n"
+
+    def told(publish: str, environ: dict[str, str]) -> str:
+        (tmp_path / "cvm.yml").write_text(sources + publish)
+        return told_elsewhere(load_project(tmp_path / "cvm.yml", environ, secrets=False))
+
+    postgres = "publish: {target: postgres, dsn: '${DSN}'}\n"
+    assert told("", {}) == ""
+    assert told("publish: {target: parquet, folder: lake}\n", {}).endswith(f"Parquet files in {tmp_path}/lake")
+    assert told(postgres, {"DSN": "postgresql://me:s3cret@db/sales"}) == "Published to as well: PostgreSQL at db/sales"
+    assert "publish.dsn, whose variable is not set" in told(postgres, {})
