@@ -27,13 +27,14 @@ def check(config: Config = None, as_json: AsJson = False) -> None:
 
         trial = try_out(project, progress)
     if as_json:
-        words.print_json(vars(trial))
+        words.print_json({**vars(trial), "vanished": [vars(file) for file in trial.vanished]})
     else:
         _report(trial)
     raise typer.Exit(trial.exit_code)
 
 
 def _report(trial: Trial) -> None:
+    from cvm_pipeline.cli.remarks import told_vanished
     from cvm_pipeline.cli.summary import print_sources
 
     print_sources(trial.sources)
@@ -41,6 +42,8 @@ def _report(trial: Trial) -> None:
         words.say(f"quarantined: {reason}", style="yellow")
     for note in trial.notes:
         words.say(f"note: {note}")
+    for line in told_vanished(trial.vanished):
+        words.say(line, style="yellow")
     for problem in trial.problems:
         words.say(problem, style="red")
     if trial.exit_code == words.DONE:

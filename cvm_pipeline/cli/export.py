@@ -23,7 +23,7 @@ def export(
     """
     from cvm_pipeline.warehouse.export import export as write
 
-    rows = write(project_of(config, quiet=as_json).home, table, to)
+    rows = write(project_of(config, quiet=as_json, needs_secrets=False).home, table, to)
     if as_json:
         words.print_json({"table": table, "file": to, "rows": rows})
     else:

@@ -5,6 +5,7 @@ Belongs here: arguments, words and exit codes. Not here: what is proposed (`conf
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -90,6 +91,7 @@ def _proposal(files: list[Path], directory: Path) -> Proposal:
 
 
 def _as_written(file: Path, directory: Path) -> str:
-    """A file's path as cvm.yml writes it: relative where the file lies below the project, else absolute."""
-    file, directory = file.resolve(), directory.resolve()
-    return str(file.relative_to(directory)) if file.is_relative_to(directory) else str(file)
+    """A file's path as cvm.yml writes it: from the project's folder, absolute only where they share no folder at all."""
+    file, directory = file.parent.resolve() / file.name, directory.resolve()
+    apart = Path(os.path.commonpath((file, directory))) == Path(file.anchor)
+    return str(file) if apart else os.path.relpath(file, directory)

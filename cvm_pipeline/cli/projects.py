@@ -21,8 +21,10 @@ Config = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON instead of words.")]
 
 
-def project_of(config: Path | None, quiet: bool = False, may_be_demo: bool = True) -> Project:
-    """The project that is meant. Raises ConfigurationError; ends with USAGE where only the demo could be meant and may not."""
+def project_of(
+    config: Path | None, quiet: bool = False, may_be_demo: bool = True, needs_secrets: bool = True
+) -> Project:
+    """The project that is meant; a command that only reads the home needs no secret to be set. Raises ConfigurationError; ends with USAGE where only the demo could be meant and may not."""
     from cvm_pipeline.config.environment import choose_config
     from cvm_pipeline.config.load import load_choice
 
@@ -36,4 +38,4 @@ def project_of(config: Path | None, quiet: bool = False, may_be_demo: bool = Tru
         )
     if choice.is_demo and not quiet:
         words.say("No cvm.yml here: this is about the embedded demo. Write one with: cvm init DIR", style="dim")
-    return load_choice(choice)
+    return load_choice(choice, secrets=needs_secrets)

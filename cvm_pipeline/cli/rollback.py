@@ -39,4 +39,8 @@ def rollback(
         )
         if done.leftovers:
             words.say(done.leftovers, style="yellow")
-        words.next_step(f"cvm status   (and forward again: cvm rollback {done.earlier})")
+        forward = words.to_type(f"cvm rollback {done.earlier}")
+        words.say(
+            "The next run uses all landed files again, those that came after this version too: correct a wrong one first"
+        )
+        words.next_step(f"cvm status   (and forward again: {forward})")

@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
@@ -52,7 +52,7 @@ def run(
         words.fail(f"--as-of {day}: snapshots run from {project.history_start} (history_start) to today", words.USAGE)
     outcome = execute(project, day, select, dict(zip(accept or [], reason or [], strict=True)), quiet=as_json)
     if as_json:
-        words.print_json(vars(outcome))
+        words.print_json(vars(outcome) | (_standing(project) if outcome.published else {}))
     else:
         report(project, outcome)
     raise typer.Exit(outcome.exit_code)
@@ -79,6 +79,7 @@ def report(project: Project, outcome: Outcome) -> None:
         print_summary(project, outcome.as_of)
         _tell_quality(project)
         words.say(f"Published {outcome.published} as of {outcome.as_of}", style="green")
+        _tell_behind(project, outcome.as_of)
         words.next_step("cvm status   (or query the tables, or cvm export customer_value --to customers.xlsx)")
     elif outcome.exit_code == words.DONE:
         words.say(f"Materialised as of {outcome.as_of}; nothing was published", style="green")
@@ -90,16 +91,39 @@ def report(project: Project, outcome: Outcome) -> None:
 
 def _tell_quality(project: Project) -> None:
     """What a glad reader of the figures should know as well."""
-    from cvm_pipeline.warehouse.summary import publications, published_sources, stale_snapshots
+    from cvm_pipeline.cli.remarks import out_of_date, told_out_of_date, told_vanished, told_warnings, vanished
+    from cvm_pipeline.warehouse.summary import publications, published_sources, warnings_of
 
-    words.say(f"Gate: {publications(project.home)[0]['gate_summary']}")
+    newest = publications(project.home)[0]
+    words.say(f"Gate: {newest['gate_summary']}")
+    for line in told_warnings(newest["publication_id"], warnings_of(project.home, newest["publication_id"])):
+        words.say(line, style="yellow")
     refused = sum(row["quarantined"] for row in published_sources(project.home))
     if refused:
         words.say(f"{refused:,} rows are quarantined; `cvm status` tells why", style="yellow")
-    stale = stale_snapshots(project.home, project.is_on_grid)
-    if stale:
-        days = ", ".join(str(day) for day in stale)
-        words.say(f"Stale by now, since they remember an earlier snapshot: {days}", style="yellow")
+    for line in told_vanished(vanished(project)):
+        words.say(line, style="yellow")
+    dates = out_of_date(project)
+    for line in told_out_of_date(project, dates["changed_snapshots"], dates["stale_snapshots"]):
+        words.say(line, style="yellow")
+
+
+def _standing(project: Project) -> dict[str, Any]:
+    """What readers see after this run, for a script: another snapshot than the run's, where that was for an earlier day."""
+    from cvm_pipeline.cli.remarks import out_of_date
+    from cvm_pipeline.warehouse.versions import snapshots
+
+    return {"newest_snapshot": snapshots(project.home)[-1].as_of_date, **out_of_date(project)}
+
+
+def _tell_behind(project: Project, as_of: dt.date) -> None:
+    """Loudly, where readers' newest tables are not of this run."""
+    from cvm_pipeline.cli.remarks import told_behind
+    from cvm_pipeline.warehouse.versions import snapshots
+
+    behind = told_behind(as_of, snapshots(project.home)[-1].as_of_date)
+    if behind:
+        words.say(behind, style="bold yellow")
 
 
 @contextmanager

@@ -16,7 +16,7 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
 
     Examples:  cvm status  ·  cvm status -c shop/cvm.yml --json
     """
-    project = project_of(config, quiet=as_json)
+    project = project_of(config, quiet=as_json, needs_secrets=False)
     facts = _facts(project)
     if as_json:
         words.print_json(facts)
@@ -25,11 +25,12 @@ def status(config: Config = None, as_json: AsJson = False) -> None:
 
 
 def _facts(project: Project) -> dict[str, Any]:
+    from cvm_pipeline.cli.remarks import out_of_date, vanished
     from cvm_pipeline.sources.state import state_of_sources
     from cvm_pipeline.warehouse.attempts import last_attempts
     from cvm_pipeline.warehouse.gate_record import newest_record
     from cvm_pipeline.warehouse.lock import lock_holder
-    from cvm_pipeline.warehouse.summary import publications, published_sources, stale_snapshots
+    from cvm_pipeline.warehouse.summary import publications, published_sources, warnings_of
 
     published = publications(project.home)
     record = newest_record(project.home)
@@ -42,7 +43,9 @@ def _facts(project: Project) -> dict[str, Any]:
         "home": project.home.root,
         "newest": published[0] if published else None,
         "publications": len(published),
-        "stale_snapshots": stale_snapshots(project.home, project.is_on_grid),
+        **out_of_date(project),
+        "vanished_files": [vars(file) for file in vanished(project)],
+        "warnings": [vars(each) for each in warnings_of(project.home, published[0]["publication_id"])] if published else [],
         "sources": published_sources(project.home),
         "work": state_of_sources(project.home.work_file),
         "last_gate": None if record is None else {
@@ -58,7 +61,9 @@ def _facts(project: Project) -> dict[str, Any]:
 
 
 def _report(project: Project, facts: dict[str, Any]) -> None:
+    from cvm_pipeline.cli.remarks import told_warnings
     from cvm_pipeline.cli.summary import print_sources, print_summary
+    from cvm_pipeline.warehouse.summary import Warned
 
     newest = facts["newest"]
     if newest is None:
@@ -66,13 +71,22 @@ def _report(project: Project, facts: dict[str, Any]) -> None:
     else:
         print_summary(project)
         words.output().print(
-            f"Published {newest['publication_id']} at {newest['published_at']:%Y-%m-%d %H:%M} UTC,"
-            f" data through {newest['data_through']}, gate: {newest['gate_summary']}",
+            f"Last publication {newest['publication_id']} at {newest['published_at']:%Y-%m-%d %H:%M} UTC brought the snapshot"
+            f" of {newest['as_of_date']}, data through {newest['data_through']}, gate: {newest['gate_summary']}",
             soft_wrap=True,
         )
+        for line in told_warnings(newest["publication_id"], [Warned(**each) for each in facts["warnings"]]):
+            words.output().print(line, style="yellow", markup=False, soft_wrap=True)
     if facts["sources"]:
+        words.output().print(
+            f"Rows of the sources, as they were published with {newest['publication_id']}:", soft_wrap=True
+        )
         print_sources(facts["sources"])
-    for note in _notes(facts):
+    if facts["work"]["quarantine"] or facts["work"]["notes"]:
+        words.output().print(_read_by(facts), soft_wrap=True)
+        for note in (*(f"quarantined: {reason}" for reason in facts["work"]["quarantine"]), *facts["work"]["notes"]):
+            words.output().print(note, style="yellow", markup=False, soft_wrap=True)
+    for note in _notes(project, facts):
         words.output().print(note, style="yellow", markup=False, soft_wrap=True)
     if facts["failed_attempts"]:
         # The step that failed stands before the colon: only a candidate has a gate to explain.
@@ -82,12 +96,23 @@ def _report(project: Project, facts: dict[str, Any]) -> None:
         words.next_step("cvm run")
 
 
-def _notes(facts: dict[str, Any]) -> list[str]:
-    notes = [f"quarantined: {reason}" for reason in facts["work"]["quarantine"]]
-    notes += facts["work"]["notes"]
-    if facts["stale_snapshots"]:
-        days = ", ".join(str(day) for day in facts["stale_snapshots"])
-        notes.append(f"stale: {days} (an earlier snapshot was rewritten since; run them again with --as-of)")
+def _read_by(facts: dict[str, Any]) -> str:
+    """Whose rows the reasons of quarantine are about: the newest run's, which readers may see nothing of."""
+    if not facts["failed_attempts"]:
+        return "Refused or approximate, in the files as a run last read them:"
+    newest = facts["failed_attempts"][0]
+    return (
+        f"Refused or approximate, in the files as a run last read them (the newest was {newest['outcome']} at"
+        f" {newest['ended_at']:%Y-%m-%d %H:%M} UTC, and readers see nothing of it):"
+    )
+
+
+def _notes(project: Project, facts: dict[str, Any]) -> list[str]:
+    from cvm_pipeline.cli.remarks import told_out_of_date, told_vanished
+    from cvm_pipeline.sources.ingest import Vanished
+
+    notes = told_vanished([Vanished(**file) for file in facts["vanished_files"]])
+    notes += told_out_of_date(project, facts["changed_snapshots"], facts["stale_snapshots"])
     for attempt in facts["failed_attempts"][:5]:
         notes.append(f"{attempt['outcome']} at {attempt['ended_at']:%Y-%m-%d %H:%M} UTC: {attempt['reason']}")
     if facts["rolled_back"] is not None:

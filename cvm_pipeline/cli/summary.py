@@ -14,6 +14,7 @@ if TYPE_CHECKING:
 
 def print_summary(project: Project, as_of: dt.date | None = None) -> None:
     """Tiers and stages of a snapshot on stdout, by default the newest."""
+    from cvm_pipeline.cli.remarks import told_elsewhere
     from cvm_pipeline.domain.contracts import STAGES, TIERS
     from cvm_pipeline.warehouse.summary import told_snapshot
 
@@ -41,6 +42,9 @@ def print_summary(project: Project, as_of: dt.date | None = None) -> None:
     for model, note in snapshot.notes.items():
         words.say(f"note: {model}: {note}", style="yellow")
     words.output().print(f"Tables: {project.home.published_file}, schema cvm", soft_wrap=True)
+    elsewhere = told_elsewhere(project)
+    if elsewhere:
+        words.output().print(elsewhere, markup=False, soft_wrap=True)
 
 
 def print_sources(sources: Sequence[Mapping[str, Any]]) -> None:

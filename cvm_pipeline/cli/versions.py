@@ -13,7 +13,7 @@ def versions(config: Config = None, as_json: AsJson = False) -> None:
     """
     from cvm_pipeline.warehouse.versions import versions as kept_versions
 
-    project = project_of(config, quiet=as_json)
+    project = project_of(config, quiet=as_json, needs_secrets=False)
     kept = kept_versions(project.home)
     if as_json:
         words.print_json([vars(version) for version in kept])

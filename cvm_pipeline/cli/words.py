@@ -48,13 +48,18 @@ def say(text: str, style: str | None = None) -> None:
 
 
 def next_step(command: str) -> None:
-    """What to type next: for the same project, and by the name under which this program was called."""
+    """What to type next."""
+    say(f"Next: {to_type(command)}", style="bold")
+
+
+def to_type(command: str) -> str:
+    """A command as it is to be typed: for the same project, and by the name under which this program was called."""
     words = command.split(" ")
     if words[0] == "cvm" and which("cvm") is None and sys.argv[0].endswith("/cvm"):
         words[0] = sys.argv[0]
     if _project:
         words.insert(3 if words[1:2] == ["gate"] else 2, f"-c {quote(_project[0])}")
-    say(f"Next: {' '.join(words)}", style="bold")
+    return " ".join(words)
 
 
 def about_project(config: str) -> None:

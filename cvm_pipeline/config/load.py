@@ -46,12 +46,17 @@ _DATE_ERRORS = ("date_from_datetime_parsing", "date_parsing", "date_type", "date
 
 
 def load_project(
-    path: Path, environ: Mapping[str, str] | None = None, root: Path | None = None, entities: Entities = ENTITIES
+    path: Path,
+    environ: Mapping[str, str] | None = None,
+    root: Path | None = None,
+    entities: Entities = ENTITIES,
+    secrets: bool = True,
 ) -> Project:
     """The project that a `cvm.yml` describes, validated as a whole. No file but this one is opened.
 
     `environ` gives the secrets (default: the process environment), `root` the folder that relative paths start from
-    (default: the file's own). Raises ConfigurationError with every mistake there is.
+    (default: the file's own). Without `secrets`, a variable that is not set leaves its secret open: for what only reads the
+    home. Raises ConfigurationError with every mistake there is.
     """
     path = Path(path).absolute()
     try:
@@ -67,6 +72,7 @@ def load_project(
         "environ": environment() if environ is None else environ,
         "root": path.parent if root is None else root.absolute(),
         "file": path,
+        "secrets": secrets,
     }
     try:
         project = Project.model_validate(tree.data, context=context)
@@ -79,9 +85,9 @@ def load_project(
     return project
 
 
-def load_choice(choice: ConfigChoice, environ: Mapping[str, str] | None = None) -> Project:
+def load_choice(choice: ConfigChoice, environ: Mapping[str, str] | None = None, secrets: bool = True) -> Project:
     """The project of the configuration that `choose_config` found. Raises ConfigurationError."""
-    return load_project(choice.path, environ, choice.root)
+    return load_project(choice.path, environ, choice.root, secrets=secrets)
 
 
 def _mistake(error: ErrorDetails, tree: Tree) -> Mistake:

@@ -6,8 +6,9 @@ Belongs here: judgements of values in a sample, and the SQL that reads them. Not
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 _ISO = re.compile(r"\d{4}-\d{2}-\d{2}([T ]\d{2}:\d{2}(:\d{2}([.,]\d+)?)?( ?(Z|[+-]\d{2}(:?\d{2})?))?)?")
@@ -26,32 +27,63 @@ _DAYS = (*_IN_NUMBERS, *_IN_WORDS, "%Y%m%d")
 _TIMES = ("", " %H:%M", " %H:%M:%S", " %H:%M:%S.%f", " %I:%M %p", " %I:%M:%S %p", "T%H:%M:%S")
 
 
+# So many of a column's values may be dirt and it is still known how the others are read.
+_DIRT = 0.05
+# Of each shape, as many values are asked which formats could be meant.
+_SEEN = 20
+
+
 @dataclass(frozen=True)
 class DateLook:
-    """`choices` are the lists of formats that read every value: one is certain, none is unknown, more must be asked."""
+    """`choices` are the lists of formats that read the values: one is certain, none is unknown, more must be asked.
+
+    `unread` are values that each of the choices leaves unread, dirt most likely: one in twenty at most.
+    """
 
     is_iso: bool
     choices: tuple[tuple[str, ...], ...] = ()
     example: str = ""
+    unread: tuple[str, ...] = ()
 
 
 def look_at_dates(values: Sequence[str]) -> DateLook:
-    """Which formats read all of these values. A column may mix shapes (1/31/2017 and 31-01-17): each is judged alone."""
-    if all(map(_ISO.fullmatch, values)):
-        return DateLook(is_iso=bool(values))
+    """Which formats read these values. A column may mix shapes (1/31/2017 and 31-01-17): each is judged alone."""
+    known = {value: bool(_ISO.fullmatch(value) or next(_formats(value), None)) for value in dict.fromkeys(values)}
+    readable = [value for value in values if known[value]]
+    unread = tuple(value for value in values if not known[value])
+    if len(unread) > _DIRT * len(values):
+        return DateLook(False, (), unread[0])
+    if all(map(_ISO.fullmatch, readable)):
+        return DateLook(bool(readable), (), "", unread)
+    look = _all_read(readable, 0)
+    if not look.choices:
+        look = _all_read(readable, int(_DIRT * len(values)) - len(unread))
+    return replace(look, unread=unread + look.unread)
+
+
+def _all_read(values: Sequence[str], but: int) -> DateLook:
+    """Which formats read all of these values but so many of each shape."""
+    counted = Counter(values)
     by_shape: dict[str, list[str]] = {}
-    for value in dict.fromkeys(values):
+    for value in counted:
         # Runs of digits count alike but for a year's four, so that 9/1/2017 and 10/12/2017 are judged together.
         shape = re.sub(r"[^\W\d_]+", "a", re.sub(r"\d+", lambda run: "9999" if len(run[0]) == 4 else "9", value))
         by_shape.setdefault(shape, []).append(value)
     choices: list[tuple[str, ...]] = [()]
-    example = ""
+    example, unread = "", []
     for shaped in by_shape.values():
-        fitting = [form for form in _formats(shaped[0]) if all(_parses(value, form) for value in shaped)]
+        missed = {
+            form: [value for value in shaped if not _parses(value, form)]
+            for form in dict.fromkeys(form for value in shaped[:_SEEN] for form in _formats(value))
+        }
+        fitting = [form for form, left in missed.items() if sum(counted[value] for value in left) <= but]
         if len(fitting) > 1:
             example = example or shaped[0]
+        elif fitting:
+            left_out = set(missed[fitting[0]])
+            unread += [value for value in values if value in left_out]
         choices = [(*choice, form) for choice in choices for form in fitting]
-    return DateLook(False, tuple(choices), example or values[0])
+    return DateLook(False, tuple(choices), example or values[0], tuple(unread))
 
 
 def _formats(value: str) -> Iterator[str]:

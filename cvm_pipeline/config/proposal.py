@@ -22,6 +22,8 @@ from cvm_pipeline.domain.sql_text import literal, quoted
 
 _DATES = ("ordered_at", "rate_date", "birth_date", "created_at", "updated_at")
 _NUMBERS = ("amount", "quantity", "unit_price", "unit_cost", "cost", "discount", "rate", "annual_revenue")
+_EXAMPLES = 3
+_OF_PEOPLE = {"email", "phone", "birth_date", "gender"}
 _DATE_IN_NAME = re.compile(r"(\d{4}-\d{2}-\d{2})")
 
 
@@ -94,7 +96,11 @@ def entity_of(columns: Sequence[str]) -> str | None:
         return None
     if "product_id" in products and len(products) >= len(customers):
         return "products"
-    return "customers" if "customer_id" in customers and len(customers) > 1 else None
+    if "customer_id" not in customers or len(customers) < 2:
+        return None
+    # Anything may have an `id` and a name: only people have these.
+    bare = plain(match_columns(columns, "customers")["customer_id"]) == "id"
+    return "customers" if not bare or customers & _OF_PEOPLE else None
 
 
 def _group(heads: Mapping[str, Head]) -> dict[str, tuple[list[str], Head]]:
@@ -177,21 +183,26 @@ def _map_status(entry: Entry, column: str, words: list[str]) -> None:
 
 
 def _map_date(entry: Entry, canonical: str, column: str, values: list[str]) -> None:
+    if not values:
+        return
     look = look_at_dates(values)
-    if look.is_iso or not values:
+    if look.unread:
+        examples = ", ".join(list(dict.fromkeys(look.unread))[:_EXAMPLES])
+        entry.note(
+            canonical,
+            f"{len(look.unread):,} of the {len(values):,} values that were looked at are no such date ({examples}): their rows"
+            " are quarantined",
+        )
+    if look.is_iso:
         return
     readings = [f"strptime({identifier(column)}, {_sql_list(choice)})" for choice in look.choices]
     if len(readings) == 1:
         entry.columns[canonical] = readings[0]
     elif not readings:
-        strange = next(
-            (value for value in values if not look_at_dates([value]).choices and not look_at_dates([value]).is_iso),
-            values[0],
-        )
         entry.note(
             canonical,
-            f"No format reads {strange} together with the other {column}: if it is dirt, leave this line as it is (such rows are "
-            "quarantined); else write strptime(column, 'format')",
+            f"No format reads {look.example} together with the other {column}: as this line is, every row is quarantined whose "
+            f"{column} is no ISO date. Write strptime(column, 'format')",
         )
     else:
         entry.note(canonical, f"Day and month of {look.example} can't be told apart in the sample: use the right one")

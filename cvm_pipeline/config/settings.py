@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
 from cvm_pipeline.config.errors import did_you_mean
-from cvm_pipeline.config.section import Credential, Secret, Section, Share, Word, not_empty, wrong
+from cvm_pipeline.config.section import Credential, Secret, Section, Share, Word, left_open, not_empty, wrong
 from cvm_pipeline.domain.contracts import RFM_SEGMENTS
 
 TIME_UNIT_DAYS = {"day": 1.0, "week": 7.0, "month": 30.4375}
@@ -244,6 +244,8 @@ class Publish(Section):
         if dsn is None:
             if info.data.get("target") == "postgres":
                 raise wrong("target: postgres needs one", "dsn: ${CVM_WAREHOUSE_DSN}")
+        elif left_open(dsn.get_secret_value(), info):
+            return dsn
         elif not re.match(r"postgres(ql)?://[^/]*/\w", dsn.get_secret_value()):
             raise wrong(
                 "leads to no PostgreSQL database", "postgresql://user:password@host:5432/database, in the variable"
@@ -277,8 +279,10 @@ class Alerts(Section):
 
     @field_validator("webhook")
     @classmethod
-    def _is_a_url(cls, url: Any) -> Any:
-        if url is not None and not re.match(r"https?://\S+$", url.get_secret_value()):
+    def _is_a_url(cls, url: Any, info: ValidationInfo) -> Any:
+        if url is None or left_open(url.get_secret_value(), info):
+            return url
+        if not re.match(r"https?://\S+$", url.get_secret_value()):
             raise wrong("is no web address", "it must begin with https://")
         return url
 

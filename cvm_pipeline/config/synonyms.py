@@ -67,13 +67,13 @@ SYNONYMS: dict[str, dict[str, str]] = {
         **_UPDATED,
     },
     "customers": {
-        "customer_id": _ORDER["customer_id"],
+        "customer_id": _ORDER["customer_id"] + " id",
         "name": "name customer_name full_name company_name company contact_name 姓名 客户名称 公司名称 firmenname firma "
         "nombre nome razon_social razao_social",
         "customer_type": "customer_type type segment_type 客户类型 kundentyp kundenart tipo_cliente",
         "email": "email e_mail email_address mail 邮箱 电子邮件 correo correo_electronico",
-        "phone": "phone phone_number telephone mobile tel 电话 手机 手机号 telefon telefonnummer telefono telefone",
-        "birth_date": "birth_date birthday date_of_birth dob 生日 出生日期 geburtsdatum fecha_nacimiento data_nascimento",
+        "phone": "phone phone_number phone_no telephone telephone_number tel_no mobile mobile_number mobile_phone cell cellphone tel 电话 手机 手机号 telefon telefonnummer telefono telefone",
+        "birth_date": "birth_date birthday date_of_birth dob born 生日 出生日期 geburtsdatum fecha_nacimiento data_nascimento",
         "gender": "gender sex 性别 geschlecht genero sexo",
         "country": "country country_code office_location 国家 land pais",
         "region": "region province state customer_state 地区 省份 省 省自治区 bundesland provincia comunidad uf",
@@ -83,7 +83,8 @@ SYNONYMS: dict[str, dict[str, str]] = {
         "industry": "industry sector 行业 branche industria setor",
         "employees": "employees number_of_employees headcount 员工数 mitarbeiter mitarbeiterzahl empleados funcionarios",
         "annual_revenue": "annual_revenue revenue turnover 年收入 营业额 jahresumsatz facturacion faturamento",
-        "created_at": "created_at registered_at signup_date registration_date created member_since 注册时间 注册日期 创建时间 "
+        "created_at": "created_at created_on registered_at registered_on signup_date signup registration_date created member_since "
+        "customer_since join_date joined_at 注册时间 注册日期 创建时间 "
         "registriert_am angelegt_am erstellt_am fecha_alta fecha_registro data_cadastro",
         "acquisition_channel": "acquisition_channel source lead_source 来源 获客渠道 herkunft origen origem",
         "marketing_consent": "marketing_consent opt_in newsletter consent 营销同意 einwilligung consentimiento",

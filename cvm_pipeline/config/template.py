@@ -9,6 +9,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping
 
+from cvm_pipeline.config.entity_names import ENTITIES
 from cvm_pipeline.config.proposal import Entry, Proposal
 
 _TOP = """\
@@ -101,6 +102,9 @@ def _source(entry: Entry) -> Iterator[str]:
         for note in entry.notes.get(canonical, ()):
             yield f"      # {_one_line(note)}"
         yield f"      {canonical}: {yaml_text(expression)}"
+    further = [name for name in ENTITIES[entry.entity].columns if name not in entry.columns]
+    if further:
+        yield f"      # {entry.entity} may have more columns, the same way: {', '.join(further)}"
     if any(entry.values.values()):
         yield "    values:"
         for canonical, words in entry.values.items():

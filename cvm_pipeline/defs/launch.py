@@ -103,6 +103,8 @@ def started(
     project: Project, progress: Callable[[str], None], now: Callable[[], dt.datetime] = utc_now
 ) -> Iterator[Launcher]:
     """A launcher of the project's job. `progress` is told each step as it begins."""
+    # Seconds, in which the step before would seem to go on.
+    progress("preparing the job")
     definitions = build_definitions(project, workshop_resource(project, now, progress))
     with instance_of(project.home) as instance:
         yield Launcher(project, definitions, definitions.resolve_job_def(JOB), instance)

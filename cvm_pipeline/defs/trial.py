@@ -16,7 +16,7 @@ from cvm_pipeline.defs.project_sources import clean_settings, specs_of, suppress
 from cvm_pipeline.defs.workshop import engine_of, exit_code_of, utc_now
 from cvm_pipeline.sources.clean import build_clean
 from cvm_pipeline.sources.errors import QuarantineTooLarge, SourceError, SourceErrors
-from cvm_pipeline.sources.ingest import land, landed
+from cvm_pipeline.sources.ingest import Vanished, borrow_landed, land, landed, vanished_files
 from cvm_pipeline.warehouse.summary import rows_by_source
 from cvm_pipeline.warehouse.work import connect
 
@@ -26,17 +26,21 @@ _MANY_ORDERS = 200
 
 @dataclass
 class Trial:
-    """What was found: rows by source, the commonest reasons of quarantine, notes, and problems with their exit code."""
+    """What was found: rows by source, the commonest reasons of quarantine, notes, files that count though they are gone, and
+    problems with their exit code."""
 
     exit_code: int = DONE
     sources: list[dict[str, Any]] = field(default_factory=list)
     reasons: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
+    vanished: list[Vanished] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
 
 def try_out(project: Project, progress: Callable[[str], None] = lambda step: None) -> Trial:
-    """Land, map and account for every row in a scratch folder. Raises SuiteIncomplete where the gate itself is not sound."""
+    """Land, map and account for every row in a scratch folder, those of landed files that vanished included, as a run would.
+
+    Raises SuiteIncomplete where the gate itself is not sound."""
     complete_suites()
     trial = Trial()
     now = utc_now()
@@ -44,8 +48,10 @@ def try_out(project: Project, progress: Callable[[str], None] = lambda step: Non
         home = Home(Path(scratch))
         try:
             known = suppression_of(project, now, keeps=False)
+            borrow_landed(specs_of(project), project.home.landing, home.landing)
             reports = land(specs_of(project), project.root, home.landing, now, suppression=known)
             trial.notes += [f"{name}: the file is empty" for report in reports for name in report.empty]
+            trial.vanished = vanished_files(specs_of(project), project.root, home.landing)
             sources = landed(specs_of(project), home.landing)
             with connect(home, engine_of(project)) as con:
                 try:

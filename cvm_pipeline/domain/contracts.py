@@ -360,12 +360,12 @@ PUBLICATION = Table(
         _PUBLICATION,
         _c("as_of_date", "date", "The snapshot that it brought"),
         _c("data_through", "date", "Day of the newest accepted order known to it", nullable=True),
-        _c("published_at", "timestamp", "When, in UTC"),
+        _c("published_at", "timestamp", "When its candidate was built, in UTC; readers saw it within the minutes after"),
         _c("status", "varchar", "published", vocabulary=("published",)),
         _c("currency", "varchar", "Currency of all money"),
         _c("timezone", "varchar", "Zone in which days are cut"),
         _c("gate_summary", "varchar", "Checks passed, warned and accepted"),
-        _c("rows_by_table", "varchar", "JSON: rows of each table that it wrote"),
+        _c("rows_by_table", "varchar", "JSON: rows of each table that it wrote, as it was published; who is forgotten later counts on"),
         _c("contract_version", "varchar", "Version of this contract"),
         _c("code_version", "varchar", "Version of the pipeline"),
         _c("run_id", "varchar", "Dagster run"),
@@ -379,7 +379,7 @@ CURRENT_PUBLICATION = Table(
     (
         _PUBLICATION,
         _c("as_of_date", "date", "Newest snapshot that readers see"),
-        _c("published_at", "timestamp", "When, in UTC"),
+        _c("published_at", "timestamp", "When its candidate was built, in UTC; readers saw it within the minutes after"),
     ),
     gated=False,
 )  # fmt: skip

@@ -5,24 +5,27 @@ Belongs here: the lines that `cvm gate explain` prints. Not here: colours, table
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from cvm_pipeline.quality.results import CheckResult, QualityReport
 
 
-def explain(report: QualityReport) -> list[str]:
-    """The report's failures as lines of text, blocking ones first; one line where there are none."""
+def explain(report: QualityReport, typed: Callable[[str], str] = str) -> list[str]:
+    """The report's failures as lines of text, blocking ones first; one line where there are none.
+
+    `typed`: how a command is to be typed, for the same project.
+    """
     failures = sorted(report.failures(), key=lambda result: (not result.blocks, result.suite, result.name))
     if not failures:
         return [f"The gate passed: {report.summary()}."]
     lines = [f"{report.summary()}."]
     for result in failures:
-        lines += ["", *_told(result)]
+        lines += ["", *_told(result, typed)]
     return lines
 
 
-def _told(result: CheckResult) -> list[str]:
+def _told(result: CheckResult, typed: Callable[[str], str]) -> list[str]:
     word = "accepted" if result.accepted_reason else "BLOCKS" if result.blocks else "warns"
     lines = [
         f"{result.suite}: {result.name.replace('_', ' ')} - {word}",
@@ -40,7 +43,7 @@ def _told(result: CheckResult) -> list[str]:
     if result.accepted_reason:
         lines.append(f"  accepted  {result.accepted_reason}")
     elif result.blocks and result.relative:
-        lines.append(f"  if true   cvm run --accept {result.name} --reason '...'")
+        lines.append("  if true   " + typed(f"cvm run --accept {result.name} --reason '...'"))
     return lines
 
 

@@ -29,6 +29,8 @@ sales as (select * from {marts}.fct_orders where not is_return and customer_id i
 taken_back as (select * from {marts}.fct_return_allocations where customer_id is not null and returned_date <= $as_of_date),
 unmatched as (select * from {marts}.fct_unmatched_returns where returned_date <= $as_of_date),
 earlier as (select * from {earlier} where as_of_date = (select max(as_of_date) from {earlier} where as_of_date < $as_of_date)),
+earlier_card as (select * from {candidate}.clv_model_card
+  where as_of_date = (select max(as_of_date) from earlier) and cut_date = 'all'),
 memory as (select * from {earlier} where as_of_date = $memory_date),
 change as (select * from {candidate}.value_change where as_of_date = $as_of_date),
 alarms as (select * from {candidate}.early_warning where as_of_date = $as_of_date),
@@ -46,6 +48,10 @@ _PASSED_THROUGH = (
 )  # fmt: skip
 _SUMMED = ("revenue_12m", "margin_12m", "clv", "total_value")
 _IN_WINDOW = "> $as_of_date::date - interval 12 month"
+# A base of fewer buyers is young: ten times as many a month later, or a tenth, is no fault of anybody.
+_ESTABLISHED = "(select count(*) from earlier where transactions > 0) >= 100"
+_CLV = "select coalesce(sum(clv), 0) from history where not is_excluded"
+_CLV_EARLIER = "select sum(clv) from earlier where not is_excluded"
 # What the contract says that the dictionary holds; a null is no word, and none of these holds a quote.
 _DECLARED = ", ".join(f"('{table.name}', '{column.name}')" for table in TABLES for column in table.columns)
 
@@ -93,6 +99,12 @@ CUSTOMERS = (
     ratio(
         "customers_against_earlier", "Customers over those of the newest snapshot of an earlier date",
         "select count(*) from history", "select count(*) from earlier",
+    ),
+    ratio(
+        "buyers_against_earlier",
+        "Customers with a purchase over those of the newest snapshot of an earlier date; null where that had under 100",
+        "select count(*) from history where transactions > 0",
+        f"select count(*) from earlier where transactions > 0 having {_ESTABLISHED}",
     ),
 )  # fmt: skip
 
@@ -297,6 +309,16 @@ MODEL = (
     ),
     replace(
         none_of(
+            "champions_that_gave_up_a_model", "Champions that are a naive forecast or a fallback, where the snapshot before had a model",
+            """select now.model, now.note from (select * from card where metric = 'fallback' and value = 1) now
+            join (select model from card where metric = 'is_champion' and value = 1) using (model)
+            where exists (select 1 from earlier_card c join earlier_card f using (model)
+              where c.metric = 'is_champion' and c.value = 1 and f.metric = 'fallback' and f.value = 0)""",
+        ),
+        low=None, high=None, must_block=False,
+    ),
+    replace(
+        none_of(
             "intervals_unsound", "Champions whose intervals do not hold what they promise on held-out windows",
             "select model, note from card where metric = 'interval_is_sound' and value = 0",
         ),
@@ -332,8 +354,11 @@ MODEL = (
     ),
     ratio(
         "clv_against_earlier", "clv of all customers over that of the newest snapshot of an earlier date",
-        "select sum(clv) from history where not is_excluded", "select sum(clv) from earlier where not is_excluded",
-        must_block=False,
+        _CLV, _CLV_EARLIER, must_block=False,
+    ),
+    ratio(
+        "clv_against_an_established_base", "The same; null where the earlier snapshot had fewer than 100 buyers",
+        _CLV, f"{_CLV_EARLIER} having {_ESTABLISHED}",
     ),
 )  # fmt: skip
 

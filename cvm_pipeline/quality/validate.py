@@ -152,7 +152,13 @@ class _Judge:
             name=check.name,
             column=check.column,
             expectation=check.type,
-            expected=words.expected(check, self.parameters),
+            expected=words.expected(check, self.parameters, self._limits(check)),
             likely_cause=check.likely_cause,
             **given,
         )
+
+    def _limits(self, check: Check) -> words.Limits:
+        table = gated_table(self.suite)
+        if check.column not in table.names:
+            return None, None
+        return table.column(check.column).low, table.column(check.column).high

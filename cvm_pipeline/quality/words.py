@@ -12,17 +12,22 @@ from cvm_pipeline.quality.suite import NOTHING_TO_COMPARE, Check, bound, finite_
 
 SHARES_SHOWN = 8
 
+Limits = tuple[float | None, float | None]
 
-def expected(check: Check, parameters: Mapping[str, Any]) -> str:
-    """What the check asks for; a parameter not given is shown by its name, one of the last publication by its value too."""
+
+def expected(check: Check, parameters: Mapping[str, Any], limits: Limits = (None, None)) -> str:
+    """What the check asks for; a parameter not given is shown by its name, one of the last publication by its value too.
+
+    `limits`: between which the contract has the column, so that no mean of it is told to be allowed beyond.
+    """
     last = [parameters[name] for name in check.parameters if name.startswith("last_") and name in parameters]
-    told = _asked(check, parameters)
+    told = _asked(check, parameters, limits)
     if not check.applies(parameters):
         return f"{_plain(check)} like that of the last publication"
     return f"{told}; at the last publication {_number(last[0])}" if last and not isinstance(last[0], Mapping) else told
 
 
-def _asked(check: Check, parameters: Mapping[str, Any]) -> str:
+def _asked(check: Check, parameters: Mapping[str, Any], limits: Limits) -> str:
     kwargs = {name: _bound(value, parameters) for name, value in check.kwargs.items()}
     column = ", ".join(check.judged)
     match check.type:
@@ -41,9 +46,9 @@ def _asked(check: Check, parameters: Mapping[str, Any]) -> str:
         case "expect_column_values_to_match_regex":
             return f"{column} of the form {kwargs['regex']}"
         case "expect_column_mean_to_be_between" | "expect_column_median_to_be_between":
-            return f"{_plain(check)} {_range(kwargs)}"
+            return f"{_plain(check)} {_range(_possible(kwargs, limits))}"
         case "expect_column_proportion_of_non_null_values_to_be_between":
-            return f"{_plain(check)} {_range(kwargs)}"
+            return f"{_plain(check)} {_range(_possible(kwargs, (0, 1)))}"
         case "expect_column_kl_divergence_to_be_less_than":
             limit, shares = _number(kwargs["threshold"]), kwargs["partition_object"]
             spread = f" ({_spread(shares)})" if isinstance(shares, Mapping) else ""
@@ -101,6 +106,19 @@ def _bound(value: Any, parameters: Mapping[str, Any]) -> Any:
         base = parameters.get(name, name)
         return base if isinstance(base, str) or base is NOTHING_TO_COMPARE else bound(value, base)
     return value
+
+
+def _possible(kwargs: Mapping[str, Any], limits: Limits) -> dict[str, Any]:
+    """Bounds that nothing can pass, told as the limit itself: a share of 0.95 and a tenth more is at most 1."""
+    low, high = limits
+
+    def clipped(value: Any) -> Any:
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            return value
+        value = value if low is None else max(value, low)
+        return value if high is None else min(value, high)
+
+    return {name: clipped(value) for name, value in kwargs.items()}
 
 
 def _range(kwargs: Mapping[str, Any]) -> str:

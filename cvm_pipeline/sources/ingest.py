@@ -158,6 +158,45 @@ def _parts(zone: LandingZone) -> tuple[tuple[LandedPart, ...], tuple[LandedPart,
     )
 
 
+@dataclass(frozen=True)
+class Vanished:
+    """A file that is no longer there and whose rows count all the same; `rows` are those that its landed copy holds."""
+
+    source: str
+    name: str
+    rows: int
+
+
+def vanished_files(specs: Sequence[SourceSpec], root: Path, landing: Path) -> list[Vanished]:
+    """Landed contents that count though no file of any of their names is there any more, without reading one."""
+    vanished = []
+    for spec in specs:
+        for zone, path, _ in _files(spec):
+            there = {name for _, name in find_files(path, root)}
+            vanished += [
+                Vanished(zone, file.name, file.rows + file.rejected)
+                for file in _zone(landing, zone).files()
+                if file.standing and there.isdisjoint(file.names) and file.rows + file.rejected
+            ]
+    return vanished
+
+
+def borrow_landed(specs: Sequence[SourceSpec], landing: Path, scratch: Path) -> None:
+    """Make a landing zone that begins as another one stands; nothing that is done to it changes the other.
+
+    Copies are links: landing replaces a copy by a rename, and never writes into one.
+    """
+    for spec in specs:
+        for name, _, _ in _files(spec):
+            lender, borrower = _zone(landing, name), _zone(scratch, name)
+            if not lender.manifest.exists():
+                continue
+            borrower.folder.mkdir(parents=True)
+            borrower.manifest.write_bytes(lender.manifest.read_bytes())
+            for copy in lender.folder.glob("*.parquet"):
+                (borrower.folder / copy.name).symlink_to(copy.absolute())
+
+
 def waiting_files(specs: Sequence[SourceSpec], root: Path, landing: Path) -> list[tuple[str, int, float]]:
     """Files whose name and size are not those of a landed one: (name, bytes, time of change), without reading any."""
     waiting = []

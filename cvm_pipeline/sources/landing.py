@@ -24,7 +24,7 @@ import pyarrow.parquet as pq
 
 from cvm_pipeline.sources.delimited import Parsed, Reject
 from cvm_pipeline.sources.errors import FileRefused, SourceError, SourceErrors
-from cvm_pipeline.sources.finding import find_files
+from cvm_pipeline.sources.finding import find_files, name_of
 from cvm_pipeline.sources.formats import Reading, read_file
 
 LINE = "_line"
@@ -173,7 +173,12 @@ def land_source(
         raise SourceError(f"source {source}: no file matches {pattern} (looked below {root}). Check `path`")
     report = LandingReport(source, [])
     known = {(file.hash, file.reading): file for file in before}
-    under: dict[str, LandedFile] = {name: file for file in before for name in file.names}
+    # Manifests of earlier versions spell absolutely what cvm.yml spelled so; the later landing of a name holds it.
+    under: dict[str, LandedFile] = {
+        name_of(Path(name), root) if Path(name).is_absolute() else name: file
+        for file in sorted(before, key=lambda file: file.landed_at)
+        for name in file.names
+    }
     refused: list[SourceError] = []
     seen: set[str] = set()
     for path, name in paths:

@@ -1,6 +1,7 @@
 """What went into a snapshot, as one digest: equal inputs give equal tables, and a corrected row another digest.
 
-Belongs here: which rows of `clean` a snapshot can know. Not here: what is computed of them (dbt, `domain/`).
+Belongs here: which rows of `clean` a snapshot can know, and which published snapshots knew others. Not here: what is
+computed of them (dbt, `domain/`).
 """
 
 from __future__ import annotations
@@ -9,7 +10,13 @@ from datetime import date
 
 import duckdb
 
+from cvm_pipeline.config.home import Home
 from cvm_pipeline.config.source import digest
+from cvm_pipeline.warehouse.summary import inputs_of_snapshots
+from cvm_pipeline.warehouse.work import looking_in
+
+# Each costs a scan of the clean tables: two years of months are what anybody would make anew.
+_LOOKED_AT = 24
 
 # A sum over rows' hashes depends neither on their order nor on threads. What comes after the day is as if it were not there.
 _KNOWN = (
@@ -33,3 +40,27 @@ def inputs_digest(con: duckdb.DuckDBPyConnection, as_of: date, config_hash: str)
         )
         told.append([str(value) for value in rows.fetchall()[0]])
     return digest([config_hash, told])
+
+
+def changed_snapshots(home: Home, config_hash: str, newest: int = _LOOKED_AT) -> list[date]:
+    """Published snapshots, of the `newest`, that would be made of other rows or another configuration today; oldest first.
+
+    Empty where the clean tables can't be asked: they are not there, or a run is building them or died at it.
+    """
+    published = inputs_of_snapshots(home)
+    with looking_in(home) as con:
+        if con is None or not _are_whole(con):
+            return []
+        return [
+            day
+            for day in sorted(published)[-newest:]
+            if published[day] is not None and inputs_digest(con, day, config_hash) != published[day]
+        ]
+
+
+def _are_whole(con: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the clean tables were built to their end: only then does `clean.state` hold its row."""
+    found = "select count(*) from duckdb_tables() where schema_name = 'clean' and table_name = 'state'"
+    return con.execute(found).fetchall() != [(0,)] and con.execute("select count(*) from clean.state").fetchall() != [
+        (0,)
+    ]

@@ -31,6 +31,16 @@ class SegmentRow:
 
 
 @dataclass(frozen=True)
+class Warned:
+    """A check that failed and did not keep the publication back: it only warns, or somebody accepted it."""
+
+    suite: str
+    check: str
+    observed: str
+    accepted_reason: str | None
+
+
+@dataclass(frozen=True)
 class ToldSnapshot:
     """One published snapshot."""
 
@@ -101,6 +111,22 @@ def publications(home: Home) -> list[dict[str, Any]]:
         )
         names = [column[0] for column in cursor.description or []]
         return [dict(zip(names, row, strict=True)) for row in cursor.fetchall()]
+
+
+def warnings_of(home: Home, publication_id: str) -> list[Warned]:
+    """What a publication was warned of, worst first: what would have blocked, then what speaks of the whole base, then of
+    most rows."""
+    with open_standing(home) as con:
+        if con is None:
+            return []
+        rows = con.execute(
+            """select suite, expectation, observed, accepted_reason from cvm.data_quality_result
+               where publication_id = ? and not success
+               order by severity <> 'critical', suite <> 'gate_fact', suite <> 'customer_value',
+                        coalesce(unexpected_count, 0) desc, suite, expectation""",
+            [publication_id],
+        ).fetchall()
+    return [Warned(*row) for row in rows]
 
 
 def stale_snapshots(home: Home, is_on_grid: Callable[[date], bool]) -> list[date]:

@@ -76,6 +76,25 @@ def connect(home: Home, settings: EngineSettings | None = None) -> Iterator[duck
         con.close()
 
 
+@contextmanager
+def looking_in(home: Home) -> Iterator[duckdb.DuckDBPyConnection | None]:
+    """A read-only connection to the work file; None where there is none, or where a run is writing it."""
+    if not home.work_file.exists():
+        yield None
+        return
+    try:
+        con = duckdb.connect(str(home.work_file), read_only=True)
+    except duckdb.IOException:
+        # Another process has it open.
+        yield None
+        return
+    try:
+        with engine_errors_explained("reading the work warehouse", home.work_file):
+            yield con
+    finally:
+        con.close()
+
+
 def read_batches(
     con: duckdb.DuckDBPyConnection, sql: str, rows: int = BATCH_ROWS, params: Sequence[Any] | None = None
 ) -> Iterator[pa.RecordBatch]:

@@ -102,6 +102,21 @@ def test_check_materialises_nothing_and_accounts_for_every_row(plain):
     assert not (plain.folder / ".cvm").exists()
 
 
+def test_check_tries_what_a_run_would_use_files_that_vanished_included(plain):
+    assert plain.cvm("run", "--select", 'group:"landing"').code == 0
+    write_csv(plain.folder / "landing" / "orders2.csv", ("order", "customer", "at", "amount"),
+              [{"order": "o8", "customer": "c", "at": "2024-03-01", "amount": "5"}])  # fmt: skip
+    (plain.folder / "landing" / "orders.csv").unlink()
+    before = {path: path.stat().st_mtime_ns for path in plain.home.landing.rglob("*")}
+    said = plain.cvm("check", "--json")
+    assert (said.json["sources"][0]["files"], said.json["sources"][0]["accepted"]) == (2, 4)
+    assert [(file["name"], file["rows"]) for file in said.json["vanished"]] == [("landing/orders.csv", 3)]
+    assert {path: path.stat().st_mtime_ns for path in plain.home.landing.rglob("*")} == before
+    for command in ("check", "status"):
+        told = plain.cvm(command)
+        assert "1 file no longer there still counts: landing/orders.csv (3 rows)" in told.out + told.err
+
+
 def test_too_much_quarantine_blocks_and_tells_the_commonest_reason_with_an_example(plain):
     with (plain.folder / "landing" / "orders.csv").open("a") as file:
         file.write("o9,c,2024-03-01,NaN\n")
@@ -110,6 +125,20 @@ def test_too_much_quarantine_blocks_and_tells_the_commonest_reason_with_an_examp
         assert said.code == 3, said.err
         assert "1 of 4 rows are quarantined (25.0%, allowed 5.0%)" in said.err
         assert "orders.csv:5" in said.err
+    told = plain.cvm("status").out
+    assert "in the files as a run last read them (the newest was blocked at" in told
+    assert "quarantined: orders:" in told
+
+
+def test_what_only_reads_the_home_needs_no_secret(plain, monkeypatch, tmp_path):
+    monkeypatch.delenv("CVM_WAREHOUSE_DSN", raising=False)
+    write_config(plain.folder, ORDERS_CONFIG + "publish: {target: postgres, dsn: '${CVM_WAREHOUSE_DSN}'}\n")
+    assert plain.cvm("status").code == plain.cvm("versions").code == 0
+    # Nothing is published yet, which is another matter than what cvm.yml holds.
+    assert (
+        plain.cvm("gate", "explain").code == plain.cvm("export", "customer", "--to", str(tmp_path / "x.csv")).code == 1
+    )
+    assert "CVM_WAREHOUSE_DSN is not set" in plain.cvm("run").err
 
 
 def test_a_file_that_is_not_there_is_a_failure_that_names_it(plain):
@@ -165,6 +194,36 @@ def test_status_and_versions_tell_what_stands(shop):
     assert facts["last_gate"] == {"publication_id": newest, "passed": True, "published": True}
     assert any("guest" in note or "anonymous" in note for note in facts["work"]["notes"])
     assert any("such as landing/lines-1-2023.csv:" in reason for reason in facts["work"]["quarantine"])
+
+
+def test_what_was_rolled_back_is_told_so_and_forward_again_names_the_project(shop, tmp_path):
+    place = shop.copy(tmp_path / "shop")
+    newest, earlier = (version["publication_id"] for version in place.cvm("versions", "--json").json)
+    assert f"Candidate {newest}, as of 2024-05-31: passed, and readers see it" in place.cvm("gate", "explain").out
+    back = place.cvm("rollback", earlier)
+    assert f"rollback -c {place.config} {newest}" in back.err
+    assert "The next run uses all landed files again" in back.err
+    assert f"no longer stands: readers were pointed back to {earlier}" in place.cvm("gate", "explain").out
+    assert f"{earlier}, as of 2024-04-30: passed, and readers see it" in place.cvm("gate", "explain", earlier).out
+    unknown = place.cvm("gate", "explain", "2020-01-01T000000Z-0000")
+    assert unknown.code == 1 and "holds no record of 2020-01-01T000000Z-0000" in unknown.err
+    assert place.cvm("gate", "explain", "may").code == 2
+
+
+def test_status_and_the_end_of_a_run_name_what_the_gate_warned_of(shop, capsys):
+    from cvm_pipeline.cli.run import report
+    from cvm_pipeline.defs.launch import Outcome
+
+    warned = shop.cvm("status", "--json").json["warnings"]
+    assert warned, "the small shop's snapshots differ enough"
+    newest = shop.column("select publication_id from cvm.current_publication")[0]
+    report(
+        shop.project,
+        Outcome(0, shop.column("select as_of_date from cvm.current_publication")[0], "run", published=newest),
+    )
+    for said in (shop.cvm("status").out, capsys.readouterr().err):
+        assert f"not so: {warned[0]['check'].replace('_', ' ')}" in said
+        assert f"{newest}" in said and "gate explain" in said
 
 
 def test_a_home_that_another_process_holds_is_a_failure_that_names_it(plain):

@@ -365,21 +365,22 @@ def test_customers_below_nine_tenths_of_the_earlier_snapshot_block(shrunk):
     assert place.fingerprint() == before
     checks = place.cvm("gate", "explain", "--json").json["checks"]
     failed = [check for check in checks if not check["success"] and check["severity"] == "critical"]
-    assert [check["expectation"] for check in failed] == ["customers_did_not_drop"]
+    assert [check["expectation"] for check in failed] == ["customers_did_not_drop", "buyers_did_not_drop"]
     assert "0.85 (85.0, against 100.0)" in failed[0]["observed"]
     assert "cvm run --accept customers_did_not_drop --reason" in place.cvm("gate", "explain").out
 
 
 def test_a_relative_check_accepted_with_a_reason_passes_this_candidate_and_is_recorded(shrunk, tmp_path):
     place = shrunk[0].copy(tmp_path / "base")
-    outcome = place.run(MAY, select=FROM_THE_GATE_ON, accept={"customers_did_not_drop": "fifteen were test accounts"})
+    accepted = dict.fromkeys(("customers_did_not_drop", "buyers_did_not_drop"), "fifteen were test accounts")
+    outcome = place.run(MAY, select=FROM_THE_GATE_ON, accept=accepted)
     assert outcome.exit_code == 0, outcome.messages
     assert place.ask("""select expectation, success, accepted_reason, publication_id from cvm.data_quality_result
-                        where accepted_reason is not null""") == [
-        ("customers_did_not_drop", False, "fifteen were test accounts", outcome.published)
+                        where accepted_reason is not null order by 1 desc""") == [
+        (name, False, reason, outcome.published) for name, reason in accepted.items()
     ]  # fmt: skip
     summary = f"select gate_summary from cvm.publication where publication_id = '{outcome.published}'"
-    assert "1 accepted, 0 blocking; accepted: customers_did_not_drop (" in place.column(summary)[0]
+    assert "2 accepted, 0 blocking; accepted: customers_did_not_drop (" in place.column(summary)[0]
 
 
 def test_a_check_that_compares_with_nothing_can_not_be_accepted(shrunk):
@@ -389,7 +390,7 @@ def test_a_check_that_compares_with_nothing_can_not_be_accepted(shrunk):
     )  # fmt: skip
     assert said.code == 2
     assert (
-        "--accept customer_id_is_unique: of the checks that block, only these can be accepted: clv_is_not_absurd"
+        "--accept customer_id_is_unique: of the checks that block, only these can be accepted: buyers_did_not_drop, clv_"
         in said.err
     )
     assert place.fingerprint() == before

@@ -140,6 +140,31 @@ def test_status_tells_which_snapshots_a_rewritten_one_left_behind(shop, off_grid
     assert _stale(may_again) == [str(BETWEEN)]
 
 
+def test_rows_that_come_late_change_the_snapshots_that_would_know_them(shop, later, off_grid):
+    def changed(place):
+        return place.cvm("status", "--json").json["changed_snapshots"]
+
+    # All of June lies after them, but for a return of it nothing is known earlier.
+    assert changed(shop) == changed(later) == changed(off_grid) == []
+    late = off_grid.copy(off_grid.folder.parent / "late")
+    late.work("update clean.orders set amount = amount + 1 where ordered_date = date '2024-05-20'")
+    said = late.cvm("status")
+    assert "changed since: 2024-05-31 (made of other data" in said.out
+    assert "run -c" in said.out and "--as-of 2024-05-31" in said.out
+
+
+def test_the_end_of_a_run_for_an_earlier_day_says_that_readers_see_a_later_one(april_again, capsys):
+    from cvm_pipeline.cli.run import report
+    from cvm_pipeline.defs.launch import Outcome
+
+    published = april_again.column("select publication_id from cvm.current_publication")[0]
+    report(april_again.project, Outcome(0, APRIL, "run", published=published))
+    said = capsys.readouterr().err
+    assert f"Published {published} as of 2024-04-30" in said
+    assert "customer_value is still the snapshot of 2024-05-31" in said
+    assert "--as-of 2024-05-15" in said, "the stale ones, with what makes them anew"
+
+
 def _as_of(place: Place, day: dt.date) -> dt.date:
     from cvm_pipeline.defs.launch import newest_sensible_day
 

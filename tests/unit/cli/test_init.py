@@ -1,3 +1,5 @@
+from pathlib import Path
+
 import pytest
 import typer
 from typer.testing import CliRunner
@@ -33,6 +35,16 @@ def test_files_are_sniffed_and_written_relative_to_the_project(run, tmp_path):
     assert source.columns["ordered_at"] == "order_date"
 
 
+def test_a_file_far_away_is_written_absolutely_and_a_symlink_by_its_own_name(run, tmp_path):
+    from cvm_pipeline.cli.init import _as_written
+
+    assert _as_written(Path("/data/orders.csv"), tmp_path) == "/data/orders.csv"
+    (tmp_path / "orders-january.csv").write_text(ORDERS)
+    (tmp_path / "newest.csv").symlink_to("orders-january.csv")
+    assert run(tmp_path / "shop", "--from", tmp_path / "newest.csv").exit_code == words.DONE
+    assert load_project(tmp_path / "shop" / "cvm.yml", {}).sources[0].path == "../newest.csv"
+
+
 def test_files_that_a_shell_spread_out_and_folders_are_both_taken(run, tmp_path):
     for day in ("01", "02"):
         (tmp_path / f"orders-2024-01-{day}.csv").write_text(ORDERS)
@@ -41,7 +53,7 @@ def test_files_that_a_shell_spread_out_and_folders_are_both_taken(run, tmp_path)
     assert run(tmp_path / "b", "--from", tmp_path).exit_code == words.DONE
     by_files, by_folder = (load_project(tmp_path / name / "cvm.yml", {}).sources for name in "ab")
     assert by_files == by_folder
-    assert by_files[0].path == f"{tmp_path}/orders*.csv"
+    assert by_files[0].path == "../orders*.csv"
 
 
 def test_a_configuration_that_is_there_is_kept_unless_forced(run, tmp_path):

@@ -42,6 +42,8 @@ def accepted(tmp_path):
         (PEOPLE.columns, "customers"),
         (("product", "series", "sales_price"), "products"),
         (("currency", "date", "rate"), "exchange_rates"),
+        (("id", "full_name", "mail", "tel"), "customers"),
+        (("id", "name", "city"), None),
         (("order_id", "review_score"), None),
         (("a", "b"), None),
     ],
@@ -171,3 +173,55 @@ def test_any_column_and_file_name_is_written_so_that_it_is_read_back(accepted, n
     assert source.read.names == (name,)
     renamed = Head(("order_id", "order_date", "total", "dollar value"), head.rows, "csv")
     assert accepted({"a.csv": renamed}).sources[0].columns["amount"] == "total"
+
+
+def _dates(*counted):
+    rows = [f"{n},c{n % 9},{day},5" for n, day in enumerate(day for day, times in counted for _ in range(times))]
+    return _head("order_id,customer_id,order_date,amount", *rows)
+
+
+def test_dates_that_one_format_reads_but_for_some_dirt_are_read_by_it_and_the_dirt_is_counted(accepted):
+    heads = {"a.csv": _dates(("13/01/2024 09:00", 50), ("01/02/2024 10:30", 46), ("31/02/2024 09:00", 3), ("n/a", 1))}
+    text = write_config("shop", propose(heads))
+    assert accepted(heads).sources[0].columns["ordered_at"] == "strptime(order_date, '%d/%m/%Y %H:%M')"
+    assert "# 4 of the 100 values that were looked at are no such date (31/02/2024 09:00, n/a)" in text
+
+
+def test_a_few_days_the_other_way_round_are_dirt_too(accepted):
+    heads = {"a.csv": _dates(("13/01/2024", 60), ("01/02/2024", 37), ("02/13/2024", 3))}
+    assert accepted(heads).sources[0].columns["ordered_at"] == "strptime(order_date, '%d/%m/%Y')"
+    assert "# 3 of the 100 values that were looked at are no such date (02/13/2024)" in write_config(
+        "s", propose(heads)
+    )
+
+
+def test_dirt_tells_no_day_from_a_month(accepted):
+    heads = {"a.csv": _dates(("01/02/2024", 97), ("13/02/2024", 2), ("02/13/2024", 1))}
+    text = write_config("shop", propose(heads))
+    assert "Day and month of 01/02/2024 can't be told apart" in text
+    assert accepted(heads).sources[0].columns["ordered_at"] == "order_date"
+
+
+def test_iso_dates_with_some_dirt_are_iso_dates(accepted):
+    heads = {"a.csv": _dates(("2024-01-31", 97), ("unknown", 3))}
+    assert accepted(heads).sources[0].columns["ordered_at"] == "order_date"
+    assert "# 3 of the 100 values that were looked at are no such date (unknown)" in write_config("s", propose(heads))
+
+
+def test_dates_that_no_format_reads_are_asked_for_with_what_becomes_of_the_rows(accepted):
+    heads = {"a.csv": _dates(("13/01/2024", 50), ("in January", 50))}
+    assert accepted(heads).sources[0].columns["ordered_at"] == "order_date"
+    assert "No format reads in January together with the other order_date" in write_config("shop", propose(heads))
+
+
+def test_common_names_of_people_are_known_and_further_columns_are_listed(accepted):
+    people = _head("id,full_name,mail,tel,dob,country", "1,Ann,a@b.de,030,1980-02-03,DE")
+    heads = {"orders.csv": _dates(("2024-01-31", 3)), "customers.csv": people}
+    _, customers = accepted(heads).sources
+    assert dict(customers.columns) == {
+        "customer_id": "id", "name": "full_name", "email": "mail", "phone": "tel", "birth_date": "dob", "country": "country",
+    }  # fmt: skip
+    text = write_config("shop", propose(heads))
+    assert "# customers may have more columns, the same way: customer_type, gender, region" in text
+    (further,) = [line for line in text.splitlines() if "# orders may have more columns" in line]
+    assert {"cost", "currency", "status", "channel"} <= set(further.replace(",", "").split())

@@ -91,3 +91,13 @@ def test_a_name_of_a_user_may_stand_in_the_file(tmp_path):
     email = "{smtp_host: m, from: a@b.c, to: d@e.f, user: shop, password: '${CVM_PASSWORD}'}"
     project = _load(tmp_path, f"engine: {{alerts: {{email: {email}}}}}", SECRETS)
     assert project.engine.alerts.email.user.get_secret_value() == "shop"
+
+
+def test_what_needs_no_secret_reads_a_project_whose_variables_are_not_set(tmp_path):
+    text = ALERTS + 'publish: {target: postgres, dsn: "${CVM_WAREHOUSE_DSN}"}\n'
+    (tmp_path / "cvm.yml").write_text(SOURCES + text)
+    project = load_project(tmp_path / "cvm.yml", {}, secrets=False)
+    assert project.publish.target == "postgres"
+    assert len(_told(tmp_path, text, {})[0]) == 4, "any other command misses each"
+    with pytest.raises(ConfigurationError, match="leads to no PostgreSQL database"):
+        load_project(tmp_path / "cvm.yml", {"CVM_WAREHOUSE_DSN": "nowhere"}, secrets=False)

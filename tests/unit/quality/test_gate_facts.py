@@ -38,6 +38,11 @@ def test_a_sound_candidate_passes_every_check(candidate: duckdb.DuckDBPyConnecti
 CARD = """insert into cand.cvm.clv_model_card by name select date '2024-06-30' as as_of_date, 'p2' as publication_id,
     'average' as model, 'all' as cut_date, '{}' as metric, {}::double as value, 'told' as note"""
 
+# A hundred more who bought once the month before, and are not there any more.
+CROWD = f"""insert into {HISTORY} by name select history.* replace ('crowd' || number as customer_id)
+    from {HISTORY} history, (select unnest(range(100)) as number)
+    where customer_id = 'alice' and as_of_date = '2024-05-31'"""
+
 STAYS = "cand.cvm.customer_state_history"
 BROKEN = {
     "stays_are_what_the_snapshot_says": f"update {STAYS} set state = 'lost' where customer_id = 'alice' and scheme = 'stage'",
@@ -78,6 +83,11 @@ BROKEN = {
     "every_buyer_has_a_value": f"update {HISTORY} set p_alive = null {OF_ALICE}",
     "intervals_are_the_right_way_round": f"update {HISTORY} set clv_low = 91 {OF_ALICE}",
     "customers_did_not_drop": f"delete from {HISTORY} {OF_ALICE}",
+    "buyers_did_not_drop": CROWD,
+    "clv_did_not_collapse_or_explode": CROWD,
+    "the_champion_is_still_a_model": """insert into cand.cvm.clv_model_card by name select * from (values
+        (date '2024-06-30', 'mbg_nbd', 'all', 'fallback', 1.0, 'p2'), (date '2024-05-31', 'bg_nbd', 'all', 'fallback', 0.0, 'p1'),
+        (date '2024-05-31', 'bg_nbd', 'all', 'is_champion', 1.0, 'p1')) t(as_of_date, model, cut_date, metric, value, publication_id)""",
     "customers_did_not_double": f"delete from {HISTORY} where as_of_date = '2024-05-31' and customer_id in ('bob', 'pam')",
     "expected_transactions_are_not_absurd": f"update {HISTORY} set expected_transactions_12m = 500 {OF_ALICE}",
     "expected_transactions_are_like_the_past": f"update {HISTORY} set expected_transactions_12m = 30 {OF_ALICE}",
@@ -120,7 +130,7 @@ def test_every_check_is_broken_once_above() -> None:
     said = {
         "the_facts_are_there", "as_of_date_is_unique", "as_of_date_is_never_null", "customers_against_earlier_is_finite",
         "pareto_curve_end_is_finite", "clv_12m_against_past_is_finite", "clv_against_earlier_is_finite",
-        "largest_model_drift_is_finite",
+        "largest_model_drift_is_finite", "buyers_against_earlier_is_finite", "clv_against_an_established_base_is_finite",
     }  # fmt: skip
     assert {check.name for check in SUITE.checks} - said == set(BROKEN)
 
@@ -142,8 +152,10 @@ def test_the_first_snapshot_has_nothing_to_compare_with(candidate: duckdb.DuckDB
     facts = compute(candidate, replace(NAMES, memory_date=None), AS_OF)
     assert [fact.name for fact in facts if fact.value is None] == [
         "customers_against_earlier",
+        "buyers_against_earlier",
         "largest_model_drift",
         "clv_against_earlier",
+        "clv_against_an_established_base",
         "value_changes_that_differ",
         "value_change_difference",
     ]
@@ -162,6 +174,25 @@ def test_an_alarm_that_stands_is_told_as_it_was_raised(candidate: duckdb.DuckDBP
     assert failed(candidate) == set()
     candidate.execute("update cand.cvm.early_warning set lapses_on = '2024-08-01' where as_of_date = '2024-06-30'")
     assert failed(candidate) == {"an_alarm_is_raised_once"}
+
+
+def test_a_young_base_may_grow_and_shrink_as_it_likes(candidate: duckdb.DuckDBPyConnection) -> None:
+    candidate.execute(CROWD.replace("range(100)", "range(97)"))
+    facts = {fact.name: fact.value for fact in compute(candidate, NAMES, AS_OF)}
+    assert facts["buyers_against_earlier"] is facts["clv_against_an_established_base"] is None
+
+
+def test_a_base_whose_buyers_all_lost_their_value_is_no_base_without_one(candidate: duckdb.DuckDBPyConnection) -> None:
+    candidate.execute(CROWD)
+    candidate.execute(f"update {HISTORY} set transactions = 0, clv = null where as_of_date = '2024-06-30'")
+    facts = {fact.name: fact.value for fact in compute(candidate, NAMES, AS_OF)}
+    assert facts["buyers_against_earlier"] == facts["clv_against_an_established_base"] == 0
+
+
+def test_a_fallback_after_a_fallback_is_no_news(candidate: duckdb.DuckDBPyConnection) -> None:
+    candidate.execute(BROKEN["the_champion_is_still_a_model"])
+    candidate.execute("update cand.cvm.clv_model_card set value = 1 where metric = 'fallback'")
+    assert "the_champion_is_still_a_model" not in failed(candidate)
 
 
 def test_memory_without_an_earlier_snapshot_fails(candidate: duckdb.DuckDBPyConnection) -> None:
@@ -222,5 +253,5 @@ def test_a_fact_that_was_not_computed_fails(candidate: duckdb.DuckDBPyConnection
 
 def test_a_threshold_from_the_configuration_that_is_not_given_fails(candidate: duckdb.DuckDBPyConnection) -> None:
     report = judge(compute(candidate, NAMES, AS_OF), AS_OF, SUITE, {})
-    assert [result.name for result in report.blocking_failures()] == ["customers_did_not_drop"]
+    assert [result.name for result in report.blocking_failures()] == ["customers_did_not_drop", "buyers_did_not_drop"]
     assert not report.blocking_failures()[0].relative

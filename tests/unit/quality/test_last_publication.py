@@ -56,6 +56,13 @@ def judged(con: duckdb.DuckDBPyConnection, one: Check, last: str | None = "last"
     return result
 
 
+def test_a_bound_that_is_impossible_is_told_as_the_limit_that_is_possible(con: duckdb.DuckDBPyConnection) -> None:
+    con.execute("update last set p_alive = 0.95")
+    assert "mean p_alive at least 0.85 and at most 1;" in judged(con, MEAN).expected
+    con.execute("update last set p_alive = case when clv = 0 then 0.05 end")
+    assert "at least 0;" in judged(con, FILLED).expected
+
+
 ALL = pytest.mark.parametrize(
     "one", [ROWS, MEAN, MEDIAN, FILLED, SPREAD], ids=["rows", "mean", "median", "filled", "spread"]
 )

@@ -91,6 +91,11 @@ def test_explaining_puts_what_blocks_first_and_says_how_to_accept_it() -> None:
     assert "customer: it grew - warns" in lines
 
 
+def test_explaining_says_a_command_as_it_is_to_be_typed() -> None:
+    lines = explain(REPORT, lambda command: command.replace("cvm run", "cvm run -c shop/cvm.yml"))
+    assert "  if true   cvm run -c shop/cvm.yml --accept customers_did_not_drop --reason '...'" in lines
+
+
 def test_explaining_an_accepted_failure_gives_its_reason() -> None:
     lines = explain(accept(REPORT, {"customers_did_not_drop": "sold"}))
     assert "gate_fact: customers did not drop - accepted" in lines

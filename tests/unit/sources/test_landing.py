@@ -11,12 +11,12 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from source_fixture import Shop, source
+from source_fixture import NOW, Shop, source
 
 from cvm_pipeline.sources import landing
 from cvm_pipeline.sources.errors import FileRefused, SourceError, SourceErrors
 from cvm_pipeline.sources.finding import find_files
-from cvm_pipeline.sources.ingest import waiting_files
+from cvm_pipeline.sources.ingest import Vanished, borrow_landed, land, landed, vanished_files, waiting_files
 from cvm_pipeline.sources.landing import LandedFile, LandingZone
 
 ORDERS = source("orders", "order_id ordered_at amount customer_id")
@@ -327,9 +327,61 @@ def test_the_shown_name_is_relative_to_the_project_wherever_that_lies(tmp_path: 
     (tmp_path / "in" / "a.csv").write_text("x")
     assert [name for _, name in find_files("in/*.csv", tmp_path)] == ["in/a.csv"]
     assert [name for _, name in find_files("../in/*.csv", tmp_path / "out")] == ["../in/a.csv"]
-    assert [name for _, name in find_files(str(tmp_path / "in" / "*.csv"), tmp_path)] == [
-        str(tmp_path / "in" / "a.csv")
-    ]
+
+
+SPELLINGS = (
+    "in/*.csv",
+    "./in/*.csv",
+    "../shop/in/*.csv",
+    "in/../in/*.csv",
+    "{}/in/*.csv",
+    "{}/../shop/in/*.csv",
+    "in//a.csv",
+)
+
+
+@pytest.mark.parametrize("spelling", SPELLINGS)
+def test_a_file_has_one_name_however_the_configuration_spells_its_path(tmp_path: Path, spelling: str) -> None:
+    root = tmp_path / "shop"
+    (root / "in").mkdir(parents=True)
+    (root / "in" / "a.csv").write_text("x")
+    assert [name for _, name in find_files(spelling.format(root), root)] == ["in/a.csv"]
+
+
+def test_a_symlink_keeps_its_name_and_one_to_the_project_changes_none(tmp_path: Path) -> None:
+    root = tmp_path / "shop"
+    (root / "in").mkdir(parents=True)
+    (root / "in" / "january.csv").write_text("x")
+    (root / "in" / "newest.csv").symlink_to("january.csv")
+    (tmp_path / "data").mkdir()
+    (tmp_path / "data" / "b.csv").write_text("x")
+    link = tmp_path / "elsewhere" / "link"
+    link.parent.mkdir()
+    link.symlink_to(root)
+    assert [name for _, name in find_files("in/*.csv", link)] == ["in/january.csv", "in/newest.csv"]
+    for spelling in ("../data/*.csv", str(tmp_path / "data" / "*.csv")):
+        assert [name for _, name in find_files(spelling, link)] == ["../data/b.csv"], spelling
+
+
+def test_another_spelling_of_the_path_makes_no_second_file_of_one(shop: Shop) -> None:
+    shop.write("in/orders1.csv", rows("a"))
+    shop.run(source("orders", ORDERS.columns, path="in/orders*.csv"))
+    shop.write("in/orders1.csv", rows("b"))
+    report = shop.land(source("orders", ORDERS.columns, path=str(shop.root / "in" / "*.csv")))[0]
+    assert report.gone == []
+    assert list(standing(shop).values()) == [("in/orders1.csv",)]
+
+
+def test_a_name_that_an_earlier_manifest_spells_absolutely_is_the_same_file(shop: Shop) -> None:
+    shop.write("in/orders1.csv", rows("a"))
+    absolute = source("orders", ORDERS.columns, path=str(shop.root / "in" / "*.csv"))
+    shop.land(absolute)
+    text = zone(shop).manifest.read_text()
+    zone(shop).manifest.write_text(text.replace('"in/orders1.csv"', f'"{shop.root}/in/orders1.csv"'))
+    shop.write("in/orders1.csv", rows("b"))
+    shop.run(absolute)
+    assert list(standing(shop).values()) == [("in/orders1.csv",)]
+    assert shop.column("select order_id from clean.orders") == ["b"]
 
 
 def test_a_damaged_manifest_says_what_to_do(shop: Shop) -> None:
@@ -354,3 +406,34 @@ def test_a_landed_file_is_named_by_its_content_and_its_reading() -> None:
     other = LandedFile("b", "f" * 64, "tsv", 1, 1, 0, (), "")
     assert one.stem != other.stem
     assert one.stem.startswith("f" * 32)
+
+
+def test_files_that_are_gone_but_count_are_named_with_their_rows(shop: Shop) -> None:
+    for name, content in (("orders1.csv", rows("a", "b")), ("orders2.csv", rows("c")), ("orders3.csv", rows("c"))):
+        shop.write(name, content)
+    shop.land(ORDERS)
+    assert vanished_files([ORDERS], shop.root, shop.landing) == []
+    (shop.root / "orders1.csv").unlink()
+    (shop.root / "orders2.csv").unlink()
+    shop.land(ORDERS)
+    # The other's rows stand under a name that is still there.
+    assert vanished_files([ORDERS], shop.root, shop.landing) == [Vanished("orders", "orders1.csv", 2)]
+    shop.write("orders1.csv", HEAD)
+    shop.land(ORDERS)
+    assert vanished_files([ORDERS], shop.root, shop.landing) == []
+
+
+def test_what_is_done_to_a_borrowed_landing_zone_changes_the_lender_in_nothing(shop: Shop) -> None:
+    shop.write("orders1.csv", rows("a"))
+    shop.write("orders2.csv", rows("b"))
+    shop.land(ORDERS)
+    (shop.root / "orders1.csv").unlink()
+    shop.write("orders2.csv", rows("c"))
+    before = folder(shop)
+    scratch = shop.root / "scratch"
+    borrow_landed([ORDERS], shop.landing, scratch)
+    land([ORDERS], shop.root, scratch, NOW)
+    (borrowed,) = landed([ORDERS], scratch)
+    assert [part.file.name for part in borrowed.parts] == ["orders1.csv", "orders2.csv"]
+    assert sum(pq.read_metadata(part.records).num_rows for part in borrowed.parts) == 2
+    assert folder(shop) == before
