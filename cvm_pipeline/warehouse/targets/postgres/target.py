@@ -238,6 +238,11 @@ class PostgresTarget:
             con.commit()
             yield PostgresSession(con)
 
+    def shown(self) -> str | None:
+        """What readers see, asked without holding the database; None before the first publication."""
+        with connected(self._dsn, f"cvm {os.getpid()}@{socket.gethostname()} looks") as con:
+            return PostgresSession(con).shown()
+
     def set_up(self) -> list[str]:
         """Create roles and schemas; returns what was done, a line each. For an administrator's DSN."""
         with connected(self._dsn, "cvm doctor --setup-warehouse", as_writer=False) as con:
