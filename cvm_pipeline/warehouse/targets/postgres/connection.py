@@ -83,17 +83,20 @@ class Connection:
         # As the user that logged in, who may see who else did.
         self.execute("reset role")
         found = self.execute(
-            "select a.application_name, a.pid, a.backend_start from pg_locks l join pg_stat_activity a using (pid) "
+            "select distinct a.application_name, a.usename::text, a.pid, a.backend_start from pg_locks l join pg_stat_activity a using (pid) "
             "where l.relation = to_regclass($1) and l.granted and a.pid <> pg_backend_pid() "
             "and l.database = (select oid from pg_database where datname = current_database())",
             [relation],
         )
         self.rollback()
-        if not found:
-            return "somebody who has left by now"
-        name, pid, since = found[0]
-        when = f" since {since:%Y-%m-%d %H:%M:%S} UTC" if since else ""
-        return f"`{name or 'a session of another user'}`, server process {pid}{when}"
+        # Of another user's session only the user and the process can be seen.
+        told = [
+            (f"`{name}`" if name else f"a session of user {user}")
+            + f", server process {pid}"
+            + (f" since {since:%Y-%m-%d %H:%M:%S} UTC" if since else "")
+            for name, user, pid, since in found[:5]
+        ]
+        return " and ".join(told) or "somebody who has left by now"
 
     def _told(self, work: Callable[[], Any]) -> Any:
         return explained(work, self._dsn)

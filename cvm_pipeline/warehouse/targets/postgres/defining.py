@@ -98,9 +98,9 @@ def _change(con: Connection, relation: str, statements: Sequence[str]) -> None:
             return
         except LockHeld:
             con.rollback()
-    who = con.holder_of(relation)
+    who, name = con.holder_of(relation), relation.replace('"', "")
     raise TargetUnreachable(
-        f"{relation} changes with this release, and {who} reads it in a transaction that stays open. "
+        f"{name} changes with this release, and is read in a transaction that stays open: {who}. "
         "End that transaction, then run again. What readers see is unchanged."
     )
 
