@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationInfo, field_validator, model_validator
 
+from cvm_pipeline.config.dsn import EXAMPLE, read_dsn
 from cvm_pipeline.config.errors import did_you_mean
 from cvm_pipeline.config.section import Credential, Secret, Section, Share, Word, left_open, not_empty, wrong
 from cvm_pipeline.domain.contracts import RFM_SEGMENTS
@@ -244,12 +245,16 @@ class Publish(Section):
         if dsn is None:
             if info.data.get("target") == "postgres":
                 raise wrong("target: postgres needs one", "dsn: ${CVM_WAREHOUSE_DSN}")
-        elif left_open(dsn.get_secret_value(), info):
             return dsn
-        elif not re.match(r"postgres(ql)?://[^/]*/\w", dsn.get_secret_value()):
+        if left_open(dsn.get_secret_value(), info):
+            return dsn
+        try:
+            read_dsn(dsn.get_secret_value())
+        except ValueError as error:
             raise wrong(
-                "leads to no PostgreSQL database", "postgresql://user:password@host:5432/database, in the variable"
-            )
+                str(error),
+                f"{EXAMPLE}, in the variable; in a password write %40 for @, %2F for /, %23 for #, %25 for %",
+            ) from None
         return dsn
 
 

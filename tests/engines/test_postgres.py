@@ -148,7 +148,7 @@ def test_a_password_is_in_no_message(home: Home, dsn: str) -> None:
         with_parts(dsn, user="stranger", password=PASSWORD),
         with_parts(dsn, database="nowhere"),
         f"postgresql://etl:{quote(PASSWORD)}@127.0.0.1:1/x",
-        f"postgresql://etl:{PASSWORD}@127.0.0.1:1/x",
+        f"postgresql://127.0.0.1:1/x?user=etl&password={quote(PASSWORD)}",
     ):
         with pytest.raises(WarehouseError) as error:
             publish(home, id_, REQUIRED, target=PostgresTarget(wrong))

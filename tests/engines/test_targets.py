@@ -124,6 +124,13 @@ def test_two_publishers_at_once_are_told_of_one_another(home: Home, place: Place
     publish(home, id_, REQUIRED, target=place.target)
 
 
+def test_what_is_shown_can_be_asked_while_somebody_publishes(home: Home, place: Place) -> None:
+    assert place.target.shown() is None
+    first = put(home, 1, place)
+    with place.target.session("publish"):
+        assert place.target.shown() == first
+
+
 def steps_of(home: Home, id_: str, place: Place) -> list[str]:
     names: list[str] = []
     HOOKS[:] = [names.append]

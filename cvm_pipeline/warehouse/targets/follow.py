@@ -11,7 +11,7 @@ from pathlib import Path
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.domain.contracts import PUBLICATION
 from cvm_pipeline.domain.redaction import Redaction
-from cvm_pipeline.warehouse.errors import WarehouseError
+from cvm_pipeline.warehouse.errors import TargetUnreachable, WarehouseError
 from cvm_pipeline.warehouse.targets.protocol import Session, Version, open_version
 from cvm_pipeline.warehouse.versions import kept_ids, standing
 
@@ -29,8 +29,14 @@ def follow(session: Session, home: Home, folder: Path) -> None:
         if session.shown() == version.publication_id:
             return
         _refuse_a_stranger(session, home, version)
-        session.bring(version)
-        session.show(version.publication_id)
+        try:
+            session.bring(version)
+            session.show(version.publication_id)
+        except TargetUnreachable as error:
+            raise TargetUnreachable(
+                f"{error} The home's own files show {version.publication_id} already, and this place follows with the "
+                "next publication, or when the same one is asked for again (cvm run --select group:published)."
+            ) from error
 
 
 def erase(session: Session, home: Home, customer_ids: Collection[str], redaction: Redaction) -> int:

@@ -1,6 +1,7 @@
 """A folder of Parquet files as a target, for engines that read files: hive-partitioned parts and one manifest.
 
-Belongs here: the folder's layout and the order of the steps on disk. Not here: what a version is (`protocol.py`).
+Belongs here: the folder's layout and the order of the steps on disk. Not here: what a version is (`protocol.py`), the
+inside of a file (`parquet_file.py`).
 
     current.json                                    what stands: for each table its files. Replacing it is the publication
     manifests/<publication_id>.json                 the same for every version kept
@@ -9,6 +10,9 @@ Belongs here: the folder's layout and the order of the steps on disk. Not here: 
 
 A part's files are written once, under the id of the publication that wrote it, and never change but to erase a person; a
 reader that has read `current.json` once can open all its files in peace until `publish.keep` further publications have gone by.
+
+Nothing is written or removed here but `current.json`, `manifests/`, and folders of tables that the contract or a manifest
+names: what else lies beside them is somebody else's.
 """
 
 from __future__ import annotations
@@ -16,25 +20,28 @@ from __future__ import annotations
 import fcntl
 import json
 import os
-from collections.abc import Collection, Iterator
+import socket
+from collections.abc import Collection, Iterable, Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
 from cvm_pipeline.domain.contracts import CONTRACT_VERSION, TABLES
 from cvm_pipeline.domain.redaction import Redaction
 from cvm_pipeline.warehouse.errors import LockHeld, WarehouseError, errors_explained
 from cvm_pipeline.warehouse.files import remove_folder, step, sync, write_atomically
+from cvm_pipeline.warehouse.targets.parquet_file import holds, next_file, number, without_customers, write_rows
 from cvm_pipeline.warehouse.targets.protocol import Part, Version
 from cvm_pipeline.warehouse.versions import checked_id
 
 CURRENT = "current.json"
 MANIFESTS = "manifests"
-_ROW_GROUP = 200_000
+# Where the parts of a table lie in its folder.
+_LEVELS = ("", "as_of_date=*/", "lasts=*/")
+_LOCK = ".lock"
 
 
 class ParquetSession:
@@ -53,14 +60,17 @@ class ParquetSession:
     def bring(self, version: Version) -> None:
         """Write the parts that are not there, then the version's manifest."""
         with errors_explained("writing Parquet files", self._root):
+            (self._root / MANIFESTS).mkdir(exist_ok=True)
+            known = set(_files_of(self._manifests().values()))
             tables: dict[str, Any] = {}
             for table in TABLES:
                 parts = [part for part in version.parts if part.table is table]
+                schema = version.schema_of(table)
                 tables[table.name] = {
                     "schema": table.schema,
                     "rows": sum(part.rows for part in parts),
                     "columns": {column.name: column.type for column in table.columns},
-                    "files": [str(self._written(version, part).relative_to(self._root)) for part in parts],
+                    "files": [str(self._written(version, part, schema).relative_to(self._root)) for part in parts],
                 }
             manifest = {
                 "publication_id": version.publication_id,
@@ -68,7 +78,7 @@ class ParquetSession:
                 "contract_version": CONTRACT_VERSION,
                 "tables": tables,
             }
-            (self._root / MANIFESTS).mkdir(exist_ok=True)
+            self._sync_folders_of(file for file in _files_of([manifest]) if file not in known)
             write_atomically(self._manifest(version.publication_id), json.dumps(manifest, indent=1) + "\n")
 
     def show(self, publication_id: str) -> None:
@@ -77,26 +87,23 @@ class ParquetSession:
             write_atomically(self._root / CURRENT, self._manifest(publication_id).read_text(encoding="utf-8"))
 
     def retire(self, kept: Collection[str]) -> None:
-        """Remove the manifests of other versions, then the parts that no manifest names."""
+        """Remove the parts that no other version names, then the manifests of those that are not kept."""
         shown = self.shown()
         with errors_explained("removing old Parquet files", self._root):
-            for path in sorted((self._root / MANIFESTS).glob("[!.]*.json")):
-                if path.stem not in kept and path.stem != shown:
-                    step(f"remove manifest {path.stem}")
-                    path.unlink()
-            named = {
-                (self._root / file).parent
-                for path in (self._root / MANIFESTS).glob("[!.]*.json")
-                for table in _read(path)["tables"].values()
-                for file in table["files"]
-            }
-            for folder in sorted(self._root.glob("cvm*/*/**/")):
-                if folder.name.startswith((".removed-", ".writing-")) or (
-                    folder.name.startswith("publication_id=") and folder not in named
-                ):
+            manifests = self._manifests()
+            staying = {path: content for path, content in manifests.items() if path.stem in kept or path.stem == shown}
+            named = {self._root / file for file in _files_of(staying.values())}
+            # Of the tables of a manifest that goes as well: one of them may be in the contract no more.
+            for folder in self._parts_of(manifests.values()):
+                if not any(file.parent == folder for file in named):
                     remove_folder(folder)
                     if folder.parent.name.startswith(("as_of_date=", "lasts=")) and not any(folder.parent.iterdir()):
                         folder.parent.rmdir()
+            self._clear_up(staying.values())
+            for path in manifests:
+                if path not in staying:
+                    step(f"remove manifest {path.stem}")
+                    path.unlink()
 
     def erase(self, customer_ids: Collection[str], redaction: Redaction) -> int:
         """Write the parts that hold them anew beside the old ones, name these in every manifest, then show and clear up.
@@ -104,13 +111,14 @@ class ParquetSession:
         The one exception to what a reader of `current.json` is promised: the old files go at once.
         """
         with errors_explained("erasing from Parquet files", self._root):
-            manifests = {path: _read(path) for path in sorted((self._root / MANIFESTS).glob("[!.]*.json"))}
+            manifests = self._manifests()
             renamed: dict[str, tuple[str, int]] = {}
             for manifest in manifests.values():
                 for table in manifest["tables"].values():
                     for file in table["files"]:
                         if file not in renamed and (self._root / file).exists():
-                            renamed[file] = self._without(file, customer_ids, redaction)
+                            other, gone = without_customers(self._root / file, customer_ids, redaction)
+                            renamed[file] = (str(other.relative_to(self._root)), gone)
             changed = {file for file, (other, _) in renamed.items() if other != file}
             for path, manifest in manifests.items():
                 if any(file in changed for table in manifest["tables"].values() for file in table["files"]):
@@ -121,68 +129,45 @@ class ParquetSession:
             shown = self.shown()
             if shown is not None and self._manifest(shown).exists():
                 write_atomically(self._root / CURRENT, self._manifest(shown).read_text(encoding="utf-8"))
-            self._clear_up()
+            self._clear_up(manifests.values())
             return sum(gone for _, gone in renamed.values())
 
-    def _without(self, file: str, customer_ids: Collection[str], redaction: Redaction) -> tuple[str, int]:
-        """The part's file without the customers (itself where it holds none), and how many rows went."""
-        path = self._root / file
-        names = pq.read_schema(path).names
-        if "customer_id" in names:
-            found = pc.is_in(
-                pq.read_table(path, columns=["customer_id"])["customer_id"], value_set=pa.array(sorted(customer_ids))
-            )
-            gone = int(pc.sum(found).as_py() or 0)
-        else:
-            gone = 0
-        if not gone and not ("observed" in names and _told(path, redaction)):
-            return file, 0
-        number = int(path.stem.removeprefix("part-"))
-        target = path.with_name(f"part-{number + 1}.parquet")
-        spare = path.with_name(f".writing-{target.name}")
-        step(f"write {file} anew")
-        descriptor = os.open(spare, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, path.stat().st_mode & 0o777)
-        with (
-            os.fdopen(descriptor, "wb") as out,
-            pq.ParquetFile(path) as old,
-            pq.ParquetWriter(out, old.schema_arrow, compression="zstd") as writer,
-        ):
-            for batch in old.iter_batches():
-                table = pa.Table.from_batches([batch])
-                if "customer_id" in names:
-                    table = table.filter(
-                        pc.invert(pc.is_in(table["customer_id"], value_set=pa.array(sorted(customer_ids))))
-                    )
-                if "observed" in names:
-                    texts = [None if text is None else redaction.text(text) for text in table["observed"].to_pylist()]
-                    table = table.set_column(
-                        names.index("observed"), "observed", pa.array(texts, table["observed"].type)
-                    )
-                writer.write_table(table, row_group_size=_ROW_GROUP)
-        sync(spare)
-        step(f"name {target.name}")
-        spare.rename(target)
-        sync(target.parent)
-        return str(target.relative_to(self._root)), gone
-
-    def _clear_up(self) -> None:
-        """Remove files of parts that no manifest names."""
-        named = {
-            self._root / file
-            for path in [*(self._root / MANIFESTS).glob("[!.]*.json"), self._root / CURRENT]
-            if path.exists()
-            for table in _read(path)["tables"].values()
-            for file in table["files"]
-        }
-        for path in sorted([*self._root.glob("cvm*/**/part-*.parquet"), *self._root.glob("cvm*/**/.writing-part-*")]):
-            if path not in named:
-                step(f"remove {path.name}")
-                path.unlink()
+    def _clear_up(self, manifests: Collection[dict[str, Any]]) -> None:
+        """Remove the files of parts that none of these manifests names."""
+        named = {self._root / file for file in _files_of(manifests)}
+        for folder in self._parts_of(manifests):
+            for path in sorted([*folder.glob("part-*.parquet"), *folder.glob(".writing-part-*")]):
+                if path not in named:
+                    step(f"remove {path.name}")
+                    path.unlink()
 
     def _manifest(self, publication_id: str) -> Path:
         return self._root / MANIFESTS / f"{checked_id(publication_id)}.json"
 
-    def _written(self, version: Version, part: Part) -> Path:
+    def _manifests(self) -> dict[Path, dict[str, Any]]:
+        return {path: _read(path) for path in sorted((self._root / MANIFESTS).glob("[!.]*.json"))}
+
+    def _parts_of(self, manifests: Iterable[dict[str, Any]]) -> list[Path]:
+        """Every folder of a part, whole or begun, of the contract's tables and of those that the manifests name."""
+        tables = {(table.schema, table.name) for table in TABLES}
+        tables |= {(held["schema"], name) for manifest in manifests for name, held in manifest["tables"].items()}
+        return [
+            folder
+            for schema, name in sorted(tables)
+            for level in _LEVELS
+            for kind in ("", ".writing-", ".removed-")
+            for folder in sorted((self._root / schema / name).glob(f"{level}{kind}publication_id=*/"))
+        ]
+
+    def _sync_folders_of(self, files: Iterable[str]) -> None:
+        """Up to the root: a manifest must not reach the disk before the entries that lead to what it names."""
+        folders = {self._root}
+        for file in files:
+            folders.update(self._root / folder for folder in Path(file).parents)
+        for folder in sorted(folders, reverse=True):
+            sync(folder)
+
+    def _written(self, version: Version, part: Part, schema: pa.Schema) -> Path:
         """The file of a part, written where it is not there: under another name first, so that it is whole or absent."""
         table = part.table
         folder = self._root / table.schema / table.name
@@ -191,26 +176,24 @@ class ParquetSession:
         if part.is_open is not None:
             folder /= "lasts=yes" if part.is_open else "lasts=no"
         folder /= f"publication_id={part.written_by}"
-        there = sorted(folder.glob("part-*.parquet"), key=lambda path: int(path.stem.removeprefix("part-")))
-        if there:
-            # An erasure writes a part anew under the next number.
-            return there[-1]
-        path = folder / "part-0.parquet"
+        for path in sorted(folder.glob("part-*.parquet"), key=number, reverse=True):
+            # An erasure writes a part anew under the next number, and so does a contract that retyped a column.
+            if holds(path, schema, part.rows):
+                return path
+        path = next_file(folder)
         mode = 0o700 if table.schema == "cvm_pii" else 0o777
         (self._root / table.schema).mkdir(mode=mode, exist_ok=True)
+        folder.parent.mkdir(mode=mode, parents=True, exist_ok=True)
         spare = folder.with_name(f".writing-{folder.name}")
         step(f"write {table.name} as parquet")
-        spare.mkdir(mode=mode, parents=True, exist_ok=True)
-        rows = version.rows_of([part])
-        descriptor = os.open(spare / path.name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode & 0o666)
-        with os.fdopen(descriptor, "wb") as file, pq.ParquetWriter(file, rows.schema, compression="zstd") as writer:
-            for batch in rows:
-                writer.write_batch(batch, row_group_size=_ROW_GROUP)
-        sync(spare / path.name)
-        sync(spare)
+        spare.mkdir(mode=mode, exist_ok=True)
+        write_rows(spare / path.name, version.rows_of([part]), mode & 0o666)
         step(f"name the part of {table.name}")
-        spare.rename(folder)
-        sync(folder.parent)
+        if folder.exists():
+            (spare / path.name).rename(path)
+            spare.rmdir()
+        else:
+            spare.rename(folder)
         return path
 
 
@@ -232,26 +215,51 @@ class ParquetTarget:
 
     @contextmanager
     def session(self, purpose: str) -> Iterator[ParquetSession]:
-        """Hold the folder. Raises `LockHeld` where another process publishes to it."""
+        """Hold the folder. Raises `LockHeld` that names the process, host and time of who else publishes to it."""
         with errors_explained("opening the folder of Parquet files", self._root):
-            self._root.mkdir(parents=True, exist_ok=True)
-            descriptor = os.open(self._root / ".lock", os.O_RDWR | os.O_CREAT, 0o644)
-        try:
+            _make(self._root)
+            descriptor = os.open(self._root / _LOCK, os.O_RDWR | os.O_CREAT, 0o644)
             try:
-                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
-                raise LockHeld(
-                    f"another run publishes to {self._root}. Wait until it is done, then try again."
-                ) from None
+                try:
+                    fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                except BlockingIOError:
+                    raise LockHeld(self._holder(descriptor)) from None
+                who = f"`cvm {purpose}`, process {os.getpid()} on {socket.gethostname()}"
+                os.ftruncate(descriptor, 0)
+                os.pwrite(descriptor, f"{who} since {datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC".encode(), 0)
+            except BaseException:
+                os.close(descriptor)
+                raise
+        try:
             yield ParquetSession(self._root)
         finally:
+            os.ftruncate(descriptor, 0)
+            # Closing it would leave the lock with a child that was forked meanwhile.
+            fcntl.flock(descriptor, fcntl.LOCK_UN)
             os.close(descriptor)
 
+    def shown(self) -> str | None:
+        """What readers see, asked without holding the folder; None before the first publication."""
+        return ParquetSession(self._root).shown()
 
-def _told(path: Path, redaction: Redaction) -> bool:
-    """Whether what a gate observed names somebody who is to go."""
-    texts = pq.read_table(path, columns=["observed"])["observed"].unique().to_pylist()
-    return any(text is not None and redaction.text(text) != text for text in texts)
+    def _holder(self, descriptor: int) -> str:
+        who = os.pread(descriptor, 1000, 0).decode(errors="replace") or "by a run that has only begun"
+        return f"another run publishes to {self._root}: {who}. Wait until it is done, then try again."
+
+
+def _make(folder: Path) -> None:
+    """Make a folder and those above it, each on disk before anything lies in it."""
+    missing = [path for path in (folder, *folder.parents) if not path.exists()]
+    for path in reversed(missing):
+        path.mkdir(exist_ok=True)
+        sync(path.parent)
+
+
+def _files_of(manifests: Iterable[dict[str, Any]]) -> Iterator[str]:
+    """Every file that these manifests name."""
+    for manifest in manifests:
+        for table in manifest["tables"].values():
+            yield from table["files"]
 
 
 def _read(path: Path) -> dict[str, Any]:

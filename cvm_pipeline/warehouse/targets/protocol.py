@@ -68,6 +68,11 @@ class Version:
         )
         return relation.to_arrow_reader(BATCH_ROWS)
 
+    def schema_of(self, table: Table) -> pa.Schema:
+        """The types of a table's rows in Arrow, as `rows_of` gives them."""
+        columns = ", ".join(quoted(name) for name in table.names)
+        return self.con.sql(f"select {columns} from {_relation(table)} limit 0").to_arrow_reader(1).schema
+
 
 def key_of_rows(table: Table) -> str:
     """The part that a row belongs to, as SQL that every target understands."""
@@ -101,6 +106,9 @@ class Target(Protocol):
     @property
     def name(self) -> str:
         """How messages call it. Never holds a secret."""
+
+    def shown(self) -> str | None:
+        """The publication that readers see, asked without holding the target: a publication may go on meanwhile."""
 
     def session(self, purpose: str) -> AbstractContextManager[Session]:
         """Hold the target. Raises `LockHeld` that names who else does, `TargetUnreachable`, `WarehouseError`."""

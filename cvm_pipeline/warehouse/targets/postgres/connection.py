@@ -9,10 +9,10 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
-from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 
+from cvm_pipeline.config.dsn import EXAMPLE, Dsn, read_dsn
 from cvm_pipeline.warehouse.errors import LockHeld, TargetUnreachable, WarehouseError
 from cvm_pipeline.warehouse.files import step
 from cvm_pipeline.warehouse.targets.postgres.store import WRITER
@@ -20,15 +20,17 @@ from cvm_pipeline.warehouse.targets.postgres.store import WRITER
 _SETUP = "Let an administrator run `cvm doctor --setup-warehouse` once, and grant the role cvm_writer to this user"
 # Class 08 connection, 57P server stopped or stopping, 53 no room there.
 _UNREACHABLE = ("08", "57P")
+_ALIVE = (
+    "tcp_keepalives_idle = 30", "tcp_keepalives_interval = 10", "tcp_keepalives_count = 3", "tcp_user_timeout = '60s'",
+)  # fmt: skip
 
 
 class Connection:
     """One session: every statement is part of a transaction, which `commit` ends."""
 
-    def __init__(self, adbc: Any, place: str, secret: str) -> None:
+    def __init__(self, adbc: Any, dsn: Dsn) -> None:
         self._adbc = adbc
-        self._place = place
-        self._secret = secret
+        self._dsn = dsn
 
     def execute(self, sql: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """One statement with `$1` parameters; its rows, where it has any."""
@@ -76,34 +78,48 @@ class Connection:
         """Forget the transaction."""
         self._told(self._adbc.rollback)
 
+    def holder_of(self, relation: str) -> str:
+        """Who else holds a lock on a relation of this database, in words: session, server process, since when."""
+        # As the user that logged in, who may see who else did.
+        self.execute("reset role")
+        found = self.execute(
+            "select distinct a.application_name, a.usename::text, a.pid, a.backend_start from pg_locks l join pg_stat_activity a using (pid) "
+            "where l.relation = to_regclass($1) and l.granted and a.pid <> pg_backend_pid() "
+            "and l.database = (select oid from pg_database where datname = current_database())",
+            [relation],
+        )
+        self.rollback()
+        # Of another user's session only the user and the process can be seen.
+        told = [
+            (f"`{name}`" if name else f"a session of user {user}")
+            + f", server process {pid}"
+            + (f" since {since:%Y-%m-%d %H:%M:%S} UTC" if since else "")
+            for name, user, pid, since in found[:5]
+        ]
+        return " and ".join(told) or "somebody who has left by now"
+
     def _told(self, work: Callable[[], Any]) -> Any:
-        return explained(work, self._place, self._secret)
+        return explained(work, self._dsn)
 
 
-def explained(work: Callable[[], Any], place: str, secret: str) -> Any:
+def explained(work: Callable[[], Any], dsn: Dsn) -> Any:
     """What `work` returns; the driver's errors as ours. Theirs may hold the password, so that no trace of one is kept."""
     import adbc_driver_manager
 
     try:
         return work()
     except adbc_driver_manager.Error as error:
-        ours = _translated(error, place, secret)
+        ours = _translated(error, dsn)
     # Out here, so that the driver's is not its context.
     raise ours
 
 
-def place_of(dsn: str) -> str:
-    """Where a DSN leads, without its user and password."""
-    parts = urlsplit(dsn)
-    return f"PostgreSQL at {parts.hostname or 'the local socket'}{parts.path}"
-
-
-def database_of(dsn: str) -> str:
-    """The database that a DSN names. Raises WarehouseError where it names none."""
-    name = unquote(urlsplit(dsn).path.strip("/"))
-    if not name:
-        raise WarehouseError("publish.dsn names no database. Such as postgresql://user:password@host:5432/database")
-    return name
+def parts_of(dsn: str) -> Dsn:
+    """A DSN's parts. Raises WarehouseError where it can't be read; the message holds nothing of it."""
+    try:
+        return read_dsn(dsn)
+    except ValueError as error:
+        raise WarehouseError(f"publish.dsn {error}. Such as {EXAMPLE}, with %40 for @ in a password.") from None
 
 
 @contextmanager
@@ -118,14 +134,17 @@ def connected(dsn: str, purpose: str, as_writer: bool = True) -> Iterator[Connec
         raise WarehouseError(
             "publish.target: postgres needs a driver: pip install 'cvm-pipeline[postgres]', then run again."
         ) from None
-    place = place_of(dsn)
+    parts = parts_of(dsn)
     step("connect to postgres")
-    adbc = explained(lambda: dbapi.connect(dsn), place, dsn)
-    connection = Connection(adbc, place, dsn)
+    adbc = explained(lambda: dbapi.connect(dsn), parts)
+    connection = Connection(adbc, parts)
     try:
         # A reader's long transaction can hold nothing that a publication waits for; somebody's ALTER TABLE could.
         connection.execute("set lock_timeout = '10s'")
         connection.execute("set timezone = 'UTC'")
+        # A host that vanished tells the server nothing: it would hold what it held for two hours.
+        for setting in _ALIVE:
+            connection.execute(f"set {setting}")
         connection.execute("select set_config('application_name', $1, false)", [purpose[:63]])
         if as_writer:
             connection.execute(f"set role {WRITER}")
@@ -135,7 +154,8 @@ def connected(dsn: str, purpose: str, as_writer: bool = True) -> Iterator[Connec
         adbc.close()
 
 
-def _translated(error: Any, place: str, dsn: str) -> WarehouseError:
+def _translated(error: Any, dsn: Dsn) -> WarehouseError:
+    place = dsn.place
     state = (getattr(error, "sqlstate", None) or "").strip("\0 ")
     said = _without_secret(str(error), dsn)
     if state == "55P03":
@@ -144,7 +164,7 @@ def _translated(error: Any, place: str, dsn: str) -> WarehouseError:
         )
     if state.startswith(_UNREACHABLE) or (not state and _is_of_the_line(said) and not _is_a_refusal(said)):
         return TargetUnreachable(
-            f"{place} can't be reached: {said}. Is the server up? What its readers see is unchanged."
+            f"{place} can't be reached: {said}. Is the server up? Its readers see one whole publication all the while."
         )
     if state.startswith("28") or (not state and _is_a_refusal(said)):
         return WarehouseError(f"{place} refuses us: {said}. Check the variable that publish.dsn names.")
@@ -166,8 +186,8 @@ def _is_of_the_line(said: str) -> bool:
     return any(words in said for words in ("connection", "connect", "server closed", "could not translate host"))
 
 
-def _without_secret(text: str, dsn: str) -> str:
+def _without_secret(text: str, dsn: Dsn) -> str:
     first = " ".join(line.strip() for line in text.splitlines() if line.strip())
-    for secret in filter(None, (dsn, urlsplit(dsn).password, unquote(urlsplit(dsn).password or ""))):
+    for secret in dsn.secrets:
         first = first.replace(secret, "***")
     return first.rstrip(".")[:500]

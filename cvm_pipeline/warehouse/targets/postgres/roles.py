@@ -4,7 +4,9 @@ Belongs here: roles, schemas and their rights. Not here: tables and views (`stor
 
 Least privilege: `cvm_writer` owns the schemas and nothing else; `cvm_reader` reads the views of `cvm` and can't see that
 there are personal data; `cvm_pii_reader` reads `cvm_pii` as well. No role can log in: a database's own users are granted
-one (`grant cvm_reader to metabase`). Readers can't reach the store behind the views, nor make anything of their own.
+one (`grant cvm_reader to metabase`). Readers can't reach the store behind the views, nor make anything in its schemas, nor
+hold up a publication. What PostgreSQL grants to every user of a database stays as it is, for it may have other users: their
+session's own temporary tables and functions (`revoke temporary on database ... from public` ends it) and large objects.
 """
 
 from __future__ import annotations

@@ -8,10 +8,13 @@ publication's steps (`target.py`), roles (`roles.py`).
 see. The view `cvm.<table>` shows the parts of that version. So a publication becomes visible by updating one row, which
 waits for no reader and makes none wait (PostgreSQL keeps row versions); every statement of a reader sees one version whole,
 and so does a transaction that reads `repeatable read`. `cvm.stay_on()` pins a session to a publication, for clients that
-can't hold a transaction open.
+can't hold a transaction open. A version that was brought and never shown (`cvm_store.shown`) can't be read at all.
 """
 
 from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterable, Sequence
 
 from cvm_pipeline.domain.contracts import Table
 from cvm_pipeline.domain.sql_text import literal, quoted
@@ -38,6 +41,10 @@ BOOKS = (
         only_row boolean primary key default true check (only_row),
         publication_id text not null references cvm_store.version,
         shown_at timestamptz not null default now())""",
+    # Of its own, since readers at work hold the other books open: a column couldn't be added to those.
+    """create table if not exists cvm_store.shown (
+        publication_id text primary key references cvm_store.version on delete cascade)""",
+    "insert into cvm_store.shown select publication_id from cvm_store.standing on conflict do nothing",
     """create or replace function cvm_store.parts_shown(wanted_table text) returns text[]
     language plpgsql stable parallel safe security definer set search_path = pg_catalog as $$
     declare
@@ -46,7 +53,7 @@ BOOKS = (
     begin
       select publication_id into shown from cvm_store.standing;
       if pinned is not null and pinned <> coalesce(shown, '') then
-        if not exists (select from cvm_store.version where publication_id = pinned) then
+        if not exists (select from cvm_store.shown where publication_id = pinned) then
           raise exception 'publication % is no longer kept', pinned
             using hint = 'select cvm.stay_on() stays on the one that stands, select cvm.move_on() follows every new one';
         end if;
@@ -60,7 +67,7 @@ BOOKS = (
     declare
       chosen text := coalesce(stay_on.publication_id, (select s.publication_id from cvm_store.standing s));
     begin
-      if not exists (select from cvm_store.version v where v.publication_id = chosen) then
+      if not exists (select from cvm_store.shown s where s.publication_id = chosen) then
         raise exception 'there is no publication %', coalesce(chosen, 'yet');
       end if;
       perform set_config('cvm.publication', chosen, false);
@@ -79,6 +86,13 @@ BOOKS = (
     "revoke execute on function cvm.stay_on, cvm.move_on, cvm_store.parts_shown from public",
     f"grant execute on function cvm.stay_on, cvm.move_on, cvm_store.parts_shown to {READER}, {PII_READER}",
 )
+
+
+# Holding it is holding the database. A table that readers can't reach, so that none can hold it as an advisory lock could be
+# held by anybody; in a mode that takes no transaction id, so that nothing is kept from vacuum meanwhile.
+PUBLISHER = "cvm_store.publisher"
+CREATE_PUBLISHER = f"create table if not exists {PUBLISHER} ()"
+HOLD_PUBLISHER = f"lock table {PUBLISHER} in share row exclusive mode nowait"
 
 
 def name_of(column: str) -> str:
@@ -128,19 +142,58 @@ def add_columns(table: Table, names: list[str]) -> str:
     return f"alter table {stored(table)} " + ", ".join(f"add column {quoted(name)} {columns[name]}" for name in names)
 
 
-def create_view(table: Table) -> list[str]:
-    """The view, its comments and who may read it; an earlier one is replaced."""
+def view_of(table: Table) -> str:
+    """What the view selects; readers' own functions are shown no row of another version (`security_barrier`)."""
     columns = ", ".join(quoted(name) for name in columns_of(table))
-    readers = PII_READER if table.schema == "cvm_pii" else f"{READER}, {PII_READER}"
     # The sub-select makes PostgreSQL ask once for each scan, not once for each row.
     shown = f"(select cvm_store.parts_shown({literal(table.name)}))::text[]"
+    return (
+        f"{viewed(table)} with (security_barrier) as "
+        f"select {columns} from {stored(table)} where {key_of_rows(table)} = any ({shown})"
+    )
+
+
+def replace_view(table: Table, stands: Sequence[str]) -> list[str]:
+    """The view and who may read it, where one with the columns `stands` may be there already: kept, where it only grows."""
+    readers = PII_READER if table.schema == "cvm_pii" else f"{READER}, {PII_READER}"
+    grows = list(columns_of(table))[: len(stands)] == list(stands)
     return [
-        f"drop view if exists {viewed(table)}",
-        f"create view {viewed(table)} as select {columns} from {stored(table)} where {key_of_rows(table)} = any ({shown})",
+        *([] if grows else [f"drop view {viewed(table)}"]),
+        f"create or replace view {view_of(table)}",
+        f"grant select on {viewed(table)} to {readers}",
+    ]
+
+
+def describe_view(table: Table) -> list[str]:
+    """The view's comments, which nobody at work has to wait for; and, where only the writer looks, what view it is."""
+    return [
         f"comment on view {viewed(table)} is {literal(table.grain)}",
         *(
             f"comment on column {viewed(table)}.{quoted(name_of(column.name))} is {literal(meaning(column))}"
             for column in table.columns
         ),
-        f"grant select on {viewed(table)} to {readers}",
+        f"comment on table {stored(table)} is {literal(digest_of(view_of(table)))}",
     ]
+
+
+def digest_of(*definitions: str) -> str:
+    """What tells definitions from others."""
+    return hashlib.sha256("".join(definitions).encode()).hexdigest()[:16]
+
+
+def missing_parts(table: Table) -> str:
+    """Of the keys $1 those of which no row is stored: one look into the index for each."""
+    return (
+        f"select sought from unnest($1::text[]) sought "
+        f"where not exists (select from {stored(table)} where {key_of_rows(table)} = sought)"
+    )
+
+
+def delete_parts(table: Table) -> str:
+    """Delete the parts with the keys $1, by the index."""
+    return f"delete from {stored(table)} where {key_of_rows(table)} = any ($1::text[])"
+
+
+def array(texts: Iterable[str]) -> str:
+    """Texts as PostgreSQL spells a text[], for a parameter: ids and keys, which hold nothing to quote."""
+    return "{" + ",".join(texts) + "}"
