@@ -14,16 +14,17 @@ from cvm_pipeline.cli.projects import AsJson, Config, project_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+# What is said of a part that raised the value, and of one that lowered it.
 _PART_WORDS = {
-    "frequency": "bought more or less often",
-    "recency": "when it last bought",
-    "time": "time passed without a purchase",
-    "spend": "spent more or less each time",
-    "margin": "its margin",
-    "model": "the model was fitted anew",
-    "correction": "data were corrected",
-    "entry": "first appearance",
-    "identity": "records were merged",
+    "frequency": ("it bought", "a purchase fell away"),
+    "recency": ("it bought lately", "its purchases lie further back"),
+    "time": ("time passed", "time passed without a purchase"),
+    "spend": ("it spent more each time", "it spent less each time"),
+    "margin": ("its margin rose", "its margin fell"),
+    "model": ("the model was fitted anew", "the model was fitted anew"),
+    "correction": ("data were corrected", "data were corrected"),
+    "entry": ("first value", "first value"),
+    "identity": ("records were merged", "records were merged"),
 }
 _BARS = "▁▂▃▄▅▆▇█"
 _TIMELINE = 24
@@ -129,8 +130,10 @@ def _warning(told: dict[str, Any]) -> list[str]:
             f"value at risk {warning['value_at_risk']:,.2f}",
         ]
     if test and test["is_testable"]:
+        expected = test["expected_transactions"] * test["base_index"]
         return [
-            f"none: {test['observed']:.0f} transactions in {test['window_days']} days, {test['expected']:.1f} expected"
+            f"none: {test['observed_transactions']} transactions in {test['window_days']} days where {expected:.1f} were"
+            f" expected; so few happen by chance in {test['p_value']:.0%} of cases"
         ]
     return ["none; too few purchases to tell a fall from chance"]
 
@@ -153,11 +156,8 @@ def _change(change: dict[str, Any] | None) -> list[str]:
 
     if change is None:
         return []
-    before = change["clv_before"]
-    lines = [
-        f"clv {'new' if before is None else f'{before:,.2f}'} to {change['clv'] or 0:,.2f}: {change['change']:+,.2f}"
-    ]
+    lines = [f"clv {change['clv_before']:,.2f} to {change['clv']:,.2f}: {change['change']:+,.2f}"]
     parts = sorted(
         ((change[name], name) for name in VALUE_CHANGE_PARTS if change[name]), key=lambda part: -abs(part[0])
     )
-    return lines + [f"{amount:+12,.2f}  {name}: {_PART_WORDS[name]}" for amount, name in parts]
+    return lines + [f"{amount:+12,.2f}  {name}: {_PART_WORDS[name][amount < 0]}" for amount, name in parts]
