@@ -104,7 +104,7 @@ def _model(scale: float) -> Valuation:
     timing = Timing(transaction_model("mbg_nbd"), fit(r=0.5 * scale, alpha=6.2, a=0.9, b=1.6))
     money = Spend(fit(p=6.2, q=3.7, v=15.4), 30.0, False)
     margins = MarginParameters(0.35, 0.01, 2.0, 1e6, False)
-    return Valuation(Settings(), money, margins, Probability(timing), 360.0, STEP)
+    return Valuation(Settings(), money, margins, Probability(timing), 360.0, STEP, timing)
 
 
 def _average(scale: float, seed: int) -> Valuation:

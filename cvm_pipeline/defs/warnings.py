@@ -6,7 +6,6 @@ Belongs here: which statistics go to which domain function, and which result to 
 from __future__ import annotations
 
 import datetime as dt
-import pickle
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 
@@ -32,20 +31,7 @@ from cvm_pipeline.warehouse.versions import snapshots
 from cvm_pipeline.warehouse.work import read_batches, write_table
 
 
-def write_pricing(con: duckdb.DuckDBPyConnection, pricing: Pricing) -> None:
-    """value.pricing: one row, for the steps that follow in this run. The work file is the owner's alone."""
-    con.execute("create or replace table value.pricing as select ?::blob as pickled", [pickle.dumps(pricing)])
-
-
-def read_pricing(con: duckdb.DuckDBPyConnection) -> Pricing:
-    """What `write_pricing` wrote."""
-    found = pickle.loads(con.execute("select pickled from value.pricing").fetchall()[0][0])
-    if not isinstance(found, Pricing):
-        raise TypeError(f"value.pricing holds a {type(found).__name__}")
-    return found
-
-
-def warn(con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.date) -> Summary:
+def warn(con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.date, pricing: Pricing) -> Summary:
     """value.early_warning, value.warning_test, value.warning_record and value.warning_parameters of one snapshot."""
     earlier = _earlier(project, as_of)
     memory = warnings_past.newest_alarms(project.home, earlier)
@@ -55,7 +41,7 @@ def warn(con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.date) -> Su
     raised = warning_facts.mark_raised(con, threshold)
     cuts = _cuts(con, project, as_of)
     stood = _standing(con, project, as_of)
-    new = alarms.raised(warning_facts.raised_rows(con, as_of), starts, threshold, read_pricing(con), cuts, as_of)
+    new = alarms.raised(warning_facts.raised_rows(con, as_of), starts, threshold, pricing, cuts, as_of)
     rows = pa.concat_tables([new, stood])
     write_table(con, "value.early_warning", rows.to_batches(), alarms.SCHEMA)
     _write_record(con, project, as_of, earlier)

@@ -23,14 +23,14 @@ from pathlib import Path
 import duckdb
 
 from cvm_pipeline.config.home import Home
-from cvm_pipeline.domain.lifetime_value.model_card import ALL, FITTED_MODEL
+from cvm_pipeline.domain.lifetime_value.model_card import ALL, FITTED_MODEL, published_model
 from cvm_pipeline.domain.lifetime_value.valuation import Valuation
 from cvm_pipeline.warehouse.errors import engine_errors_explained, errors_explained
 from cvm_pipeline.warehouse.files import write_bytes_atomically
 from cvm_pipeline.warehouse.versions import WAREHOUSE_FILE, kept_ids
 
 # Another number: what is kept of a model, or what a formula makes of it, has changed. Older files are then not read.
-LAYOUT = 1
+LAYOUT = 2
 _LIBRARIES = ("numpy", "scipy", "scikit-learn")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
 
@@ -53,6 +53,15 @@ def keep(home: Home, model: Valuation) -> Kept:
         if not path.exists() or path.read_bytes() != content:
             write_bytes_atomically(path, content, 0o600)
     return kept
+
+
+def current(con: duckdb.DuckDBPyConnection, home: Home) -> Valuation:
+    """The model that this run's value.clv_model_card names. Raises ValueError where it can't be had."""
+    card = con.sql("select cut_date, metric, note from value.clv_model_card").to_arrow_table()
+    found = recall(home, published_model(card))
+    if isinstance(found, str):
+        raise ValueError(f"the model that was fitted in this run can't be read: {found}")
+    return found
 
 
 def recall(home: Home, digest: str | None) -> Valuation | str:

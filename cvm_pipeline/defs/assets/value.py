@@ -13,11 +13,9 @@ from cvm_pipeline.defs.assets.previews import previewed
 from cvm_pipeline.defs.gate import memory_date
 from cvm_pipeline.defs.partitions import snapshots_of
 from cvm_pipeline.defs.pictures import pictures_of
-from cvm_pipeline.defs.warnings import write_pricing
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
 from cvm_pipeline.domain.lifetime_value import value_model, value_score
 from cvm_pipeline.domain.lifetime_value.model_card import model_card, published_model, published_p_alive
-from cvm_pipeline.domain.lifetime_value.pricing import Pricing
 from cvm_pipeline.domain.lifetime_value.race import backtest_table
 from cvm_pipeline.domain.lifetime_value.race.cuts import plan
 from cvm_pipeline.domain.lifetime_value.race.slices import Slices
@@ -80,7 +78,6 @@ def value_assets(project: Project) -> dg.AssetsDefinition:
             write_table(con, "value.clv_model_card", card.to_batches(), card.schema)
             judged = backtest_table.backtest_rows(model.race, past.slices.customer_id) if model.race else iter(())
             write_table(con, "value.clv_backtest", judged, backtest_table.SCHEMA)
-            write_pricing(con, Pricing.of(model))
             workshop.progress("scoring customers")
             batches = marts.snapshot_batches(con, as_of, workshop.project.clv.covariates)
             scored = (value_score.score(batch, model) for batch in batches)

@@ -19,7 +19,7 @@ from cvm_pipeline.domain.lifetime_value.valuation import Valuation
 from cvm_pipeline.domain.value_change import SCHEMA, changes
 from cvm_pipeline.warehouse import change_rows, fitted_models
 from cvm_pipeline.warehouse.errors import WarehouseError
-from cvm_pipeline.warehouse.work import connect, read_table, write_table
+from cvm_pipeline.warehouse.work import connect, write_table
 
 _READ = (["value", "customer_scores"], ["value", "clv_model_card"], ["marts", "fct_customer_slices"],
          ["marts", "fct_slice_transactions"], ["marts", "fct_slice_attributes"])  # fmt: skip
@@ -58,7 +58,7 @@ def value_change_asset(project: Project) -> dg.AssetsDefinition:
 def _rows(con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.date) -> Iterator[pa.RecordBatch]:
     """None where there is no snapshot before, or where its model can't be had: the model card says so."""
     earlier = memory_date(project, as_of)
-    before, now = _model_before(project, as_of), _model_now(con, project)
+    before, now = _model_before(project, as_of), fitted_models.current(con, project.home)
     if earlier is None or before is None:
         return iter(())
     if not change_rows.has_slice(con, earlier):
@@ -75,11 +75,3 @@ def _rows(con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.date) -> I
 def _model_before(project: Project, as_of: dt.date) -> Valuation | None:
     found = fitted_models.recall(project.home, published_model(card_before(project, as_of)))
     return None if isinstance(found, str) else found
-
-
-def _model_now(con: duckdb.DuckDBPyConnection, project: Project) -> Valuation:
-    card = read_table(con, "select cut_date, metric, note from value.clv_model_card")
-    found = fitted_models.recall(project.home, published_model(card))
-    if isinstance(found, str):
-        raise ValueError(f"the model that was fitted in this run can't be read: {found}")
-    return found

@@ -10,6 +10,8 @@ from cvm_pipeline.defs.assets.previews import previewed
 from cvm_pipeline.defs.partitions import snapshots_of
 from cvm_pipeline.defs.warnings import warn
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
+from cvm_pipeline.domain.lifetime_value.pricing import Pricing
+from cvm_pipeline.warehouse import fitted_models
 from cvm_pipeline.warehouse.work import connect
 
 _GRAINS = {
@@ -52,7 +54,7 @@ def warning_assets(project: Project) -> dg.AssetsDefinition:
             plain_failures(project.engine.retries, context.retry_number),
             connect(project.home, workshop.engine) as con,
         ):
-            found = warn(con, project, as_of)
+            found = warn(con, project, as_of, Pricing.of(fitted_models.current(con, project.home)))
             base = ", ".join(found.base_alarms) or "as its past explains"
             for name in _GRAINS:
                 yield previewed(con, ["value", name], f"value.{name}", base=base)

@@ -21,7 +21,7 @@ from cvm_pipeline.domain.lifetime_value.protocol import Floats
 from cvm_pipeline.domain.lifetime_value.race.entrants import Entrant, Probability, Timing
 from cvm_pipeline.domain.lifetime_value.race.slices import HISTORY, Rows
 from cvm_pipeline.domain.lifetime_value.spend import Spend
-from cvm_pipeline.domain.lifetime_value.value_model import ValueModel
+from cvm_pipeline.domain.lifetime_value.valuation import Valuation
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,7 +36,7 @@ class Pricing:
     discount_rate_yearly: float
 
     @classmethod
-    def of(cls, model: ValueModel) -> Pricing:
+    def of(cls, model: Valuation) -> Pricing:
         """The parts of a fitted model."""
         pricer = Probability(model.p_alive) if model.champion.needs else model.champion
         settings = model.settings

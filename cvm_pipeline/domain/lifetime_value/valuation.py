@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from cvm_pipeline.domain.lifetime_value import margin
 from cvm_pipeline.domain.lifetime_value.margin import MarginParameters
 from cvm_pipeline.domain.lifetime_value.protocol import Floats
-from cvm_pipeline.domain.lifetime_value.race.entrants import Entrant
+from cvm_pipeline.domain.lifetime_value.race.entrants import Entrant, Timing
 from cvm_pipeline.domain.lifetime_value.race.slices import Rows
 from cvm_pipeline.domain.lifetime_value.spend import Spend
 from cvm_pipeline.domain.lifetime_value.value_model import Settings, ValueModel
@@ -23,7 +23,9 @@ from cvm_pipeline.domain.lifetime_value.value_score import discounted_profile
 
 @dataclass(frozen=True, eq=False)
 class Valuation:
-    """Who gives expectations and how they become money. `step_days`: the step in which recent behaviour was counted."""
+    """Who gives expectations and P(alive), and how they become money. `step_days`: the step in which recent behaviour was
+    counted.
+    """
 
     settings: Settings
     spend: Spend
@@ -31,11 +33,14 @@ class Valuation:
     champion: Entrant
     judged_days: float
     step_days: int
+    p_alive: Timing
 
     @classmethod
     def of(cls, model: ValueModel, step_days: int) -> Valuation:
         """Without the race, the sample and the tables of intervals."""
-        return cls(model.settings, model.spend, model.margin, model.champion, model.judged_days, step_days)
+        return cls(
+            model.settings, model.spend, model.margin, model.champion, model.judged_days, step_days, model.p_alive
+        )
 
     def transactions(self, rows: Rows) -> Floats:
         """Discounted transactions expected over the horizon, (n,); `rows` hold the history and what the champion needs."""

@@ -91,7 +91,6 @@ def write_marts(con: duckdb.DuckDBPyConnection, flagged: str = "c100") -> None:
     con.execute(
         "create or replace table value.clv_model_card as select 'mbg_nbd' as model, 'gives_p_alive' as metric, 1.0 as value"
     )
-    edge.write_pricing(con, PRICING)
 
 
 class Shop:
@@ -149,7 +148,7 @@ def rows(con: duckdb.DuckDBPyConnection, sql: str) -> dict[str, dict]:
 
 
 def test_who_stopped_is_warned_and_few_others(shop: Shop, con: duckdb.DuckDBPyConnection) -> None:
-    found = edge.warn(con, shop.project, JUNE)
+    found = edge.warn(con, shop.project, JUNE, PRICING)
     warned = rows(con, "select * from value.early_warning")
     assert len(warned) == found.raised > 5
     assert sum(customer < "c030" for customer in warned) >= 0.8 * len(warned)
@@ -167,27 +166,27 @@ def test_who_stopped_is_warned_and_few_others(shop: Shop, con: duckdb.DuckDBPyCo
 def test_nothing_that_comes_after_a_start_moves_what_was_expected_there(
     shop: Shop, con: duckdb.DuckDBPyConnection
 ) -> None:
-    edge.warn(con, shop.project, JUNE)
+    edge.warn(con, shop.project, JUNE, PRICING)
     expected = "select customer_id, window_days, expected_transactions from value.warning_test where window_days >= 91"
     before = rows(con, expected)
     con.execute(f"delete from marts.fct_transactions where ordered_date > date '{JUNE - dt.timedelta(days=91)}'")
-    edge.warn(con, shop.project, JUNE)
+    edge.warn(con, shop.project, JUNE, PRICING)
     assert rows(con, expected) == before
 
 
 def test_the_order_of_rows_moves_nothing(shop: Shop, con: duckdb.DuckDBPyConnection) -> None:
-    edge.warn(con, shop.project, JUNE)
+    edge.warn(con, shop.project, JUNE, PRICING)
     before = [rows(con, f"select * from value.{name}") for name in ("warning_test", "early_warning")]
     for table in ("fct_customer_snapshot", "fct_window_histories", "fct_transactions"):
         con.execute(f"create or replace table marts.{table} as select * from marts.{table} order by hash(customer_id)")
-    edge.warn(con, shop.project, JUNE)
+    edge.warn(con, shop.project, JUNE, PRICING)
     assert [rows(con, f"select * from value.{name}") for name in ("warning_test", "early_warning")] == before
 
 
 def test_an_alarm_stands_untested_and_when_it_has_lapsed_only_what_came_after_it_is_tested(
     shop: Shop, con: duckdb.DuckDBPyConnection
 ) -> None:
-    edge.warn(con, shop.project, JUNE)
+    edge.warn(con, shop.project, JUNE, PRICING)
     first = rows(con, "select * from value.early_warning")
     stands, lapsed = sorted(first)[:2]
     long_ago = dt.date(2026, 2, 28)
@@ -197,7 +196,7 @@ def test_an_alarm_stands_untested_and_when_it_has_lapsed_only_what_came_after_it
         [alarm(stands, MAY, 91), alarm(lapsed, long_ago, 91), alarm(others[0], off_grid, 364)], [],
         [{"as_of_date": day, "customer_id": stands, "publication_id": VERSION} for day in (long_ago, MAY, off_grid)],
     )  # fmt: skip
-    found = edge.warn(con, shop.project, JUNE)
+    found = edge.warn(con, shop.project, JUNE, PRICING)
     now, tested = rows(con, "select * from value.early_warning"), rows(con, "select * from value.warning_test")
     assert (now[stands]["status"], now[stands]["reasons"], now[stands]["raised_on"]) == (
         "standing",
@@ -231,7 +230,7 @@ def test_the_record_judges_alarms_whose_next_window_has_ended_within_a_year(
          for day, stage in ((too_old, "new"), (long_ago, "mature"), (dt.date(2025, 12, 31), "lost"), (dt.date(2026, 1, 31), "lost"),
                             (too_new, "lost"))],
     )  # fmt: skip
-    edge.warn(con, shop.project, JUNE)
+    edge.warn(con, shop.project, JUNE, PRICING)
     found = {row["level"]: row for row in con.sql("select * from value.warning_record").to_arrow_table().to_pylist()}
     assert (found["all"]["tested"], found["all"]["warned"]) == (6, 2)
     ((expected_fell,),) = con.execute(
@@ -247,23 +246,15 @@ def test_a_base_without_a_model_of_rates_is_not_tested_and_that_is_told(
     shop: Shop, con: duckdb.DuckDBPyConnection
 ) -> None:
     con.execute("update value.clv_model_card set model = 'pooled_rate'")
-    found = edge.warn(con, shop.project, JUNE)
+    found = edge.warn(con, shop.project, JUNE, PRICING)
     assert (found.tested, found.raised, found.starts_without_model) == (0, 0, len(WINDOW_DAYS))
     assert con.execute("select count(*) from value.warning_test").fetchall() == [(0,)]
 
 
 def test_levels_in_money_come_from_the_configuration(shop: Shop, con: duckdb.DuckDBPyConnection) -> None:
     shop.project.warnings = Warnings(warning_from=0.01, critical_from=10**9)
-    edge.warn(con, shop.project, JUNE)
+    edge.warn(con, shop.project, JUNE, PRICING)
     assert {row["level"] for row in rows(con, "select * from value.early_warning").values()} == {"warning"}
-
-
-def test_pricing_comes_back_as_it_was_written(con: duckdb.DuckDBPyConnection) -> None:
-    arrays = [np.array([v]) for v in (12.0, 300.0, 400.0, 600.0, 0.5)]
-    assert edge.read_pricing(con).clv(*arrays) == PRICING.clv(*arrays)
-    con.execute("update value.pricing set pickled = ?::blob", [__import__("pickle").dumps("something else")])
-    with pytest.raises(TypeError, match="holds a str"):
-        edge.read_pricing(con)
 
 
 def test_the_projects_own_settings_are_the_defaults() -> None:

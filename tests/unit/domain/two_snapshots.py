@@ -55,7 +55,9 @@ def spend(scale: float = 1.0) -> Spend:
 
 def probability(scale: float = 1.0, settings: Settings | None = None, rate: float = 0.35, step: int = 14) -> Valuation:
     margins = MarginParameters(rate, 0.01, 2.0, 1000.0, False)
-    return Valuation(settings or Settings(), spend(scale), margins, Probability(timing(scale)), 90.0, step)
+    return Valuation(
+        settings or Settings(), spend(scale), margins, Probability(timing(scale)), 90.0, step, timing(scale)
+    )
 
 
 @cache

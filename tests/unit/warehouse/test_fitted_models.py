@@ -33,7 +33,8 @@ def model_of(r: float = 0.52) -> Valuation:
     fit = Fit({"r": r, "alpha": 6.2, "a": 0.89, "b": 1.62}, {}, None, 1000.0, True, 0.0, time_unit_days=7.0)
     money = Spend(Fit({"p": 6.2, "q": 3.7, "v": 15.4}, {}, None, 900.0, True, 0.0), 30.0, False)
     margins = MarginParameters(0.35, 0.01, 2.0, 1000.0, False)
-    return Valuation(Settings(), money, margins, Probability(Timing(transaction_model("mbg_nbd"), fit)), 90.0, 15)
+    timing = Timing(transaction_model("mbg_nbd"), fit)
+    return Valuation(Settings(), money, margins, Probability(timing), 90.0, 15, timing)
 
 
 def only_file(home: Home) -> Path:
