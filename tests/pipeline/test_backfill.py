@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import csv
 import datetime as dt
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -88,3 +89,23 @@ def test_a_range_that_can_not_be_is_refused(shop, arguments, words):
     said = shop.cvm("backfill", *arguments)
     assert said.code == 2
     assert words in said.err
+
+
+@pytest.mark.long
+def test_a_real_history_rebuilt_equals_the_one_that_grew_month_by_month(example):
+    days = [dt.date(1997, 9, 30), dt.date(1997, 10, 31), dt.date(1997, 11, 30)]
+    whole, grown = example("cdnow_sample"), example("cdnow_sample")
+    config = grown.config.read_text(encoding="utf-8")
+    source = Path(grown.project.glob_pattern("package:lifetimes/datasets/CDNOW_sample.txt"))
+    rows = source.read_text(encoding="utf-8").splitlines(keepends=True)
+    file = grown.folder / "cdnow.txt"
+    grown.config.write_text(config.replace("package:lifetimes/datasets/CDNOW_sample.txt", file.name), encoding="utf-8")
+    for day in days:
+        file.write_text("".join(row for row in rows if row.split()[2] <= f"{day:%Y%m%d}"), encoding="utf-8")
+        outcome = grown.run(day)
+        assert outcome.exit_code == 0, outcome.messages
+    said = whole.cvm("backfill", "--from", str(days[0]), "--to", str(days[-1]))
+    assert said.code == 0, said.err
+    for name in (*BY_SNAPSHOT, "value_change", "early_warning", "warning_test", "warning_record", "stage_transitions",
+                 "tier_transitions", "cohort_retention"):  # fmt: skip
+        pd.testing.assert_frame_equal(whole.table(name), grown.table(name), obj=name, check_exact=True)
