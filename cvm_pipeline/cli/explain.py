@@ -14,17 +14,16 @@ from cvm_pipeline.cli.projects import AsJson, Config, project_of
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-# What is said of a part that raised the value, and of one that lowered it.
 _PART_WORDS = {
-    "frequency": ("it bought", "a purchase fell away"),
-    "recency": ("it bought lately", "its purchases lie further back"),
-    "time": ("time passed", "time passed without a purchase"),
-    "spend": ("it spent more each time", "it spent less each time"),
-    "margin": ("its margin rose", "its margin fell"),
-    "model": ("the model was fitted anew", "the model was fitted anew"),
-    "correction": ("data were corrected", "data were corrected"),
-    "entry": ("first value", "first value"),
-    "identity": ("records were merged", "records were merged"),
+    "frequency": "how often it bought",
+    "recency": "how lately it bought",
+    "time": "time passing",
+    "spend": "the value of each purchase",
+    "margin": "its margin",
+    "model": "a new fit of the model",
+    "correction": "corrected data",
+    "entry": "first value",
+    "identity": "merged records",
 }
 _BARS = "▁▂▃▄▅▆▇█"
 _TIMELINE = 24
@@ -66,7 +65,7 @@ def _screen(told: dict[str, Any], currency: str, horizon: int) -> Iterator[tuple
     """Headings with their lines; an empty line is left out."""
     row = told["snapshot"]
     yield f"{row['customer_id']} as of {row['as_of_date']}", _who(told)
-    yield f"Value ({currency})", _value(row, horizon)
+    yield f"Value ({currency})", _value(row, horizon, told["customers"])
     yield "Stage", [f"{row['lifecycle_stage']} since {row['stage_since']}: {row['stage_reason']}", _loyal(row)]
     yield "Tier", _tier(told)
     yield "RFM", [f"{row['rfm_segment']} ({row['rfm_cell']})" if row["rfm_cell"] else ""]
@@ -89,21 +88,21 @@ def _who(told: dict[str, Any]) -> list[str]:
     return [", ".join(word for word in said if word), bought, excluded]
 
 
-def _value(row: dict[str, Any], horizon: int) -> list[str]:
+def _value(row: dict[str, Any], horizon: int, customers: int) -> list[str]:
     if row["clv"] is None:
         return [f"so far {row['existing_value']:,.2f}; nothing is forecast before a first purchase"]
     interval = ""
     if row["clv_low"] is not None:
         basis = "held on past windows" if row["interval_basis"] == "backtest" else "by the models' word"
         interval = f", four times of five between {row['clv_low']:,.2f} and {row['clv_high']:,.2f} ({basis})"
-    alive = f"P(alive) {row['p_alive']:.2f}, " if row["p_alive"] is not None else ""
+    alive = f"P(alive) {floor(row['p_alive'] * 100 + 1e-9) / 100:.2f}, " if row["p_alive"] is not None else ""
     return [
         f"expected in the next {horizon} months {row['clv']:,.2f}{interval}",
         f"{alive}{row['expected_transactions_12m']:.2f} transactions in 12 months, {row['expected_spend']:,.2f} each"
         f" ({row['clv_model']})",
         f"so far {row['existing_value']:,.2f}, of it {row['margin_12m']:,.2f} in the last 12 months",
         f"total value {row['total_value']:,.2f}: rank {row['value_rank']:,}, better than"
-        f" {floor(row['value_percentile'] * 1000) / 10:.1f}% of all",
+        f" {floor(1000 * (customers - row['value_rank']) / customers) / 10:.1f}% of {customers:,}",
     ]
 
 
@@ -131,11 +130,19 @@ def _warning(told: dict[str, Any]) -> list[str]:
         ]
     if test and test["is_testable"]:
         expected = test["expected_transactions"] * test["base_index"]
+        by_spend = test["p_spend"] is not None and test["p_spend"] < test["p_frequency"]
         return [
             f"none: {test['observed_transactions']} transactions in {test['window_days']} days where {expected:.1f} were"
-            f" expected; so few happen by chance in {test['p_value']:.0%} of cases"
+            f" expected; so low a {'value of each' if by_spend else 'count'} comes by chance in {test['p_value']:.0%} of cases"
         ]
-    return ["none; too few purchases to tell a fall from chance"]
+    if test:
+        return ["none: even no purchase at all would not have told a fall from chance"]
+    row = told["snapshot"]
+    if row["is_excluded"]:
+        return ["none: who is left out of fits is not tested"]
+    if row["transactions"] < 3:
+        return ["none: not tested before three purchases"]
+    return ["none: not tested; at each window's start it had bought too little, had probably gone, or an alarm stood"]
 
 
 def _history(told: dict[str, Any]) -> list[str]:
@@ -160,4 +167,4 @@ def _change(change: dict[str, Any] | None) -> list[str]:
     parts = sorted(
         ((change[name], name) for name in VALUE_CHANGE_PARTS if change[name]), key=lambda part: -abs(part[0])
     )
-    return lines + [f"{amount:+12,.2f}  {name}: {_PART_WORDS[name][amount < 0]}" for amount, name in parts]
+    return lines + [f"{amount:+12,.2f}  {name}: {_PART_WORDS[name]}" for amount, name in parts]

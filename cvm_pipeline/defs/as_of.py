@@ -23,16 +23,24 @@ def newest_sensible_day(
     Lands and cleans to know it; the run that follows finds that done. What fails here fails again in the run, which
     records it and tells it: so an error is no reason to stop.
     """
-    yesterday = now.astimezone(project.zone).date() - dt.timedelta(days=1)
-    workshop = Workshop(project)
-    specs = specs_of(project)
     try:
-        progress("landing files")
-        land(specs, project.root, project.home.landing, now, suppression=suppression_of(project, now))
-        with connect(project.home, workshop.engine) as con:
-            sources = landed(specs, project.home.landing)
-            build_clean_if_changed(con, sources, clean_settings(project, now), project.config_hash, progress)
-            newest = marts.data_through(con)
+        return land_and_clean(project, now, progress)
     except SourceError:
-        return yesterday
+        return _yesterday(project, now)
+
+
+def land_and_clean(project: Project, now: dt.datetime, progress: Callable[[str], None] = lambda step: None) -> dt.date:
+    """Land and clean what was delivered; the day of the as-of rule. Raises SourceError."""
+    specs = specs_of(project)
+    progress("landing files")
+    land(specs, project.root, project.home.landing, now, suppression=suppression_of(project, now))
+    with connect(project.home, Workshop(project).engine) as con:
+        sources = landed(specs, project.home.landing)
+        build_clean_if_changed(con, sources, clean_settings(project, now), project.config_hash, progress)
+        newest = marts.data_through(con)
+    yesterday = _yesterday(project, now)
     return min(yesterday, newest) if newest is not None else yesterday
+
+
+def _yesterday(project: Project, now: dt.datetime) -> dt.date:
+    return now.astimezone(project.zone).date() - dt.timedelta(days=1)

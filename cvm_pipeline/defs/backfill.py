@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from cvm_pipeline.config.exit_codes import DONE
 from cvm_pipeline.config.project import Project
-from cvm_pipeline.defs.as_of import newest_sensible_day
+from cvm_pipeline.defs.as_of import land_and_clean
 from cvm_pipeline.defs.launch import Outcome, started
 from cvm_pipeline.defs.workshop import SelectionRefused, engine_of, utc_now
 from cvm_pipeline.warehouse import marts
@@ -45,11 +45,12 @@ def backfill(
     """Make the snapshots of the grid from `first` to `last`, and yield each as it is done; ends after the first that fails.
 
     By default from the first date of the grid that knows an order to the newest of the as-of rule. Raises
-    SelectionRefused where no date of the grid lies between, LockHeld where another run holds the home.
+    SelectionRefused where no date of the grid lies between, SourceError, LockHeld where another run holds the home.
     """
     counted = _Counted(progress)
     with run_lock(project.home, "cvm backfill"):
-        newest = newest_sensible_day(project, now(), progress)
+        # What can't be read must be told here: where all days stand no run follows that would.
+        newest = land_and_clean(project, now(), progress)
         with connect(project.home, engine_of(project)) as con:
             begin = marts.first_sale(con, last or newest)
         days = _days(project, first, last or newest, begin)

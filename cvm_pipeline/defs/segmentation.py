@@ -8,6 +8,7 @@ from __future__ import annotations
 import datetime as dt
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import duckdb
 import numpy as np
@@ -89,15 +90,19 @@ def write_candidates(
     write_state_history(con, project.home, as_of, memory_date(project, as_of), project.is_on_grid)
 
 
-def rule_versions(project: Project) -> dict[str, float]:
-    """Scheme -> a number for its rules as configured: another number, other rules. 48 bits, exact as a double."""
-    rules = {
-        "tier": project.tiers.model_dump(mode="json"),
-        "stage": project.lifecycle.model_dump(mode="json"),
+def rule_versions(project: Project, p_alive_model: str) -> dict[str, float]:
+    """Scheme -> a number for its rules: another number, other rules. 48 bits, exact as a double.
+
+    Rules are the keys of the configuration that reach the scheme and, where P(alive) does, the model that gives it.
+    """
+    value, rhythm = project.clv.model_dump(mode="json"), project.lifecycle.model_dump(mode="json")
+    warnings = [project.warnings.model_dump(mode="json"), value, p_alive_model]
+    rules: dict[str, Any] = {
+        "tier": [project.tiers.model_dump(mode="json"), value],
+        "stage": [rhythm, warnings],
         "rfm": project.rfm.model_dump(mode="json"),
-        "warning": project.warnings.model_dump(mode="json"),
-        # No key changes it.
-        "value_matrix": {},
+        "warning": warnings,
+        "value_matrix": value,
     }
     return {scheme: float(int(digest(told)[:12], 16)) for scheme, told in rules.items()}
 
@@ -106,7 +111,7 @@ def _parameters(con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.date
     told = segments.parameters(as_of, fitted.parameters, fitted.tier_settings, fitted.concentration)
     rules = [
         {"as_of_date": as_of, "scheme": scheme, "parameter": "rule_version", "value": number}
-        for scheme, number in rule_versions(project).items()
+        for scheme, number in rule_versions(project, marts.model_that_gives_p_alive(con)).items()
     ]
     moved = parameter_rows(as_of, write_transitions(con, project, as_of), told.schema)
     return pa.concat_tables([told, pa.Table.from_pylist(rules, schema=told.schema), moved])

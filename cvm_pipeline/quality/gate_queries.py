@@ -459,6 +459,22 @@ WARNINGS = (
         where w.p_value is distinct from t.p_value or not t.is_testable""",
     ),
     none_of(
+        "tests_against_their_threshold", "Tests that raised an alarm above the published threshold, or raised none below it",
+        """select customer_id, p_value, is_testable, is_raised, threshold from {candidate}.warning_test
+        cross join (select max(value) filter (where parameter = 'largest_p_raised_probability') as threshold
+          from {candidate}.segment_parameter where as_of_date = $as_of_date and scheme = 'warning') told
+        where as_of_date = $as_of_date and is_raised is distinct from (is_testable and p_value <= coalesce(threshold, 0) and p_value < 1)""",
+    ),
+    replace(
+        none_of(
+            "base_left_untested", "Bases of regular buyers of whom nobody was tested for a warning",
+            """select count(*) as regular_buyers from history, day where not is_excluded and frequency >= 12 and "T" >= 365
+              and p_alive >= 0.8 and days_since_last <= gap_median and not exists (select 1 from {candidate}.warning_test
+              where as_of_date = $as_of_date) having count(*) >= 30""",
+        ),
+        low=None, high=None, must_block=False,
+    ),
+    none_of(
         "value_at_risk_that_does_not_reconcile", "Segments whose at_risk_value is not the sum over their customers' alarms",
         """select s.scheme, s.segment, s.at_risk_value as in_summary, m.at_risk as of_alarms
         from summary s join (select scheme, segment, sum(coalesce(w.value_at_risk, 0)) as at_risk from membership

@@ -23,7 +23,8 @@ class CustomerUnknown(WarehouseError):
 def told_customer(home: Home, customer_id: str, as_of: date | None = None) -> dict[str, Any]:
     """All that is published of a customer at a snapshot (by default the newest that holds it), and how it came to it.
 
-    `snapshot`: its row of customer_value_history; `customer`: the golden record; `tier_distance`; `change`: its row of
+    `snapshot`: its row of customer_value_history, one of so many `customers`; `customer`: the golden record, which is kept of
+    the newest snapshot alone; `tier_distance`; `change`: its row of
     value_change; `warning` and `test`: its rows of early_warning and warning_test; `timeline`: snapshots up to this one, oldest
     first; `stays`: its stays that began by then. None or empty where there is no such row. Raises CustomerUnknown.
     """
@@ -35,13 +36,19 @@ def told_customer(home: Home, customer_id: str, as_of: date | None = None) -> di
         snapshot = _row(con, "customer_value_history", "as_of_date = $day and customer_id = $id", key)
         if snapshot is None:
             raise CustomerUnknown(f"customer {customer_id} is not in the snapshot of {day}")
+        ((customers, newest),) = con.execute(
+            "select count(*), (select max(as_of_date) from cvm.customer_value) from cvm.customer_value_history "
+            "where as_of_date = ?",
+            [day],
+        ).fetchall()
         cuts = con.execute(
             "select parameter, value from cvm.segment_parameter where as_of_date = ? and scheme = 'tier'", [day]
         ).fetchall()
         away = distance(snapshot["value_tier"], float(snapshot["total_value"]), dict(cuts))
         return {
             "snapshot": snapshot,
-            "customer": _row(con, "customer", "customer_id = $id", {"id": customer_id}),
+            "customers": customers,
+            "customer": _row(con, "customer", "customer_id = $id", {"id": customer_id}) if day == newest else None,
             "tier_distance": {
                 name: None if one is None else vars(one) for name, one in (("up", away.up), ("down", away.down))
             },
@@ -56,7 +63,8 @@ def told_customer(home: Home, customer_id: str, as_of: date | None = None) -> di
             ),
             "stays": _rows(
                 con,
-                "select scheme, valid_from, valid_to, state, previous, reason, cause from cvm.customer_state_history "
+                "select scheme, valid_from, case when valid_to <= $day then valid_to end as valid_to, state, previous, "
+                "reason, cause from cvm.customer_state_history "
                 "where customer_id = $id and valid_from <= $day order by valid_from, scheme",
                 key,
             ),

@@ -93,10 +93,12 @@ def _state(
     else:
         # A version of before there were stays: they follow from its snapshots.
         for day in (day for day in published if day < as_of):
-            _enter(con, day, _as_published(con, day), _causes_as_told(con, day, remembers=False))
+            _enter(con, day, _as_published(con, day), "'behaviour'")
     _enter(con, as_of, _as_computed(con, as_of), _causes_found(con, as_of, memory_date))
+    # A snapshot that was not there before corrects nothing.
+    otherwise = "corrected data" if as_of in published else "behaviour"
     for day in (day for day in published if day > as_of):
-        _enter(con, day, _as_published(con, day), _causes_as_told(con, day, remembers=remembers))
+        _enter(con, day, _as_published(con, day), _causes_as_told(con, day, otherwise, remembers=remembers))
 
 
 def _enter(con: duckdb.DuckDBPyConnection, day: date, now: str, cause: str) -> None:
@@ -166,7 +168,8 @@ def _causes_found(con: duckdb.DuckDBPyConnection, as_of: date, memory_date: date
             full join (select * from marts.fct_customer_slices where slice_date = $day) f using (customer_id)
             where coalesce(h.transactions, 0) is distinct from coalesce(f.transactions, 0)
                or (f.customer_id is not null and (h.recency is distinct from f.recency or h."T" is distinct from f."T"
-                   or h.revenue_total is distinct from f.revenue_total))""",
+                   or h.revenue_total is distinct from f.revenue_total or h.margin_total is distinct from f.margin_total
+                   or h.exclusion_reason is distinct from f.flag))""",
         {"day": memory_date},
     )
     con.execute(
@@ -182,18 +185,18 @@ def _causes_found(con: duckdb.DuckDBPyConnection, as_of: date, memory_date: date
                    else 'behaviour' end"""
 
 
-def _causes_as_told(con: duckdb.DuckDBPyConnection, day: date, *, remembers: bool) -> str:
-    """The cause told when the snapshot was published, where the move was the same; else the correction made it."""
+def _causes_as_told(con: duckdb.DuckDBPyConnection, day: date, otherwise: str, *, remembers: bool) -> str:
+    """The cause told when the snapshot was published, where it opened a stay in the same state; `otherwise` where not."""
     if not remembers:
-        return "'behaviour'"
+        return literal(otherwise)
     con.execute(
         f"""create or replace temp table told_then as
-            select customer_id, scheme, state, previous, cause from {_STANDING}.cvm.customer_state_history
+            select customer_id, scheme, state, cause from {_STANDING}.cvm.customer_state_history
             where valid_from = ?""",
         [day],
     )
-    return """coalesce((select t.cause from told_then t where t.customer_id = n.customer_id and t.scheme = n.scheme
-                        and t.state = n.state and t.previous is not distinct from s.state), 'corrected data')"""
+    return f"""coalesce((select t.cause from told_then t where t.customer_id = n.customer_id and t.scheme = n.scheme
+                        and t.state = n.state), {literal(otherwise)})"""
 
 
 def _published_days(con: duckdb.DuckDBPyConnection, is_on_grid: Callable[[date], bool]) -> list[date]:

@@ -52,7 +52,8 @@ def alarms_of(home: Home, as_of_date: date) -> pa.Table | None:
 
 def past_tests(home: Home, dates: Sequence[date], as_of: date, record_days: int) -> Iterator[pa.RecordBatch]:
     """PAST_SCHEMA: tests of these snapshots whose next window ended within `record_days` up to `as_of`, with the level of
-    the alarm (null: none was raised) and the days from it to the first of these snapshots in stage lost (null: none yet).
+    the alarm (null: none was raised) and the days from it to the first of these snapshots in stage lost (null: none yet, or
+    lost already when it was raised: it came too late for a lead).
     """
     with open_standing(home) as con:
         if con is None or not dates or not _is_there(con):
@@ -68,6 +69,8 @@ def past_tests(home: Home, dates: Sequence[date], as_of: date, record_days: int)
               select a.as_of_date, a.customer_id, min(h.as_of_date) as lost_on from alarms a
               join cvm.customer_value_history h on h.customer_id = a.customer_id and h.as_of_date > a.as_of_date
                 and h.lifecycle_stage = 'lost' and list_contains($dates, h.as_of_date)
+              anti join (select as_of_date, customer_id from cvm.customer_value_history where lifecycle_stage = 'lost') already
+                on already.as_of_date = a.as_of_date and already.customer_id = a.customer_id
               group by all
             )
             select t.as_of_date, t.customer_id, t.window_days, t.expected_transactions, t.is_testable, t.base_index, a.level,

@@ -47,13 +47,16 @@ def test_an_earlier_snapshot_is_told_as_it_was_known_then(shop):
     told = shop.cvm("explain", id_, "--as-of", str(APRIL), "--json").json
     assert told["snapshot"]["as_of_date"] == str(APRIL)
     assert [one["as_of_date"] for one in told["timeline"]] == [str(APRIL)]
-    assert all(stay["valid_from"] <= str(APRIL) for stay in told["stays"])
+    assert all(stay["valid_from"] <= str(APRIL) and stay["valid_to"] is None for stay in told["stays"])
+    # The golden record is kept of the newest snapshot alone.
+    assert told["customer"] is None
     assert told["change"] is None
 
 
 def test_a_warned_customer_is_told_why_and_since_when(shop):
     ((id_, level, reasons),) = shop.ask(
-        "select customer_id, level, reasons from cvm.early_warning where as_of_date = ? order by customer_id limit 1", MAY
+        "select customer_id, level, reasons from cvm.early_warning where as_of_date = ? order by customer_id limit 1",
+        MAY,
     )
     said = shop.cvm("explain", id_)
     assert f"{level} since" in said.out and reasons in said.out

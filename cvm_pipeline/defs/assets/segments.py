@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import dagster as dg
+import duckdb
 import pyarrow as pa
 
 from cvm_pipeline.config.project import Project
@@ -17,6 +18,7 @@ from cvm_pipeline.defs.segmentation import fit_segments, rule_versions, write_ca
 from cvm_pipeline.defs.workshop import Workshop, plain_failures
 from cvm_pipeline.domain.contracts import table
 from cvm_pipeline.domain.customer_value import Memory
+from cvm_pipeline.warehouse import marts
 from cvm_pipeline.warehouse.versions import read_memory, read_parameter
 from cvm_pipeline.warehouse.work import connect
 
@@ -53,7 +55,7 @@ def segment_assets(project: Project) -> dg.AssetsDefinition:
             plain_failures(project.engine.retries, context.retry_number),
             connect(project.home, workshop.engine) as con,
         ):
-            write_candidates(con, project, as_of, fit_segments(con, project, as_of), _memory(project, as_of))
+            write_candidates(con, project, as_of, fit_segments(con, project, as_of), _memory(con, project, as_of))
             pictures = pictures_of_base(con, as_of)
             for name in CANDIDATES:
                 shown: dict[str, Any] = pictures.get(name, {})
@@ -62,11 +64,12 @@ def segment_assets(project: Project) -> dg.AssetsDefinition:
     return segments
 
 
-def _memory(project: Project, as_of: dt.date) -> Memory | None:
+def _memory(con: duckdb.DuckDBPyConnection, project: Project, as_of: dt.date) -> Memory | None:
     earlier = memory_date(project, as_of)
     rows: pa.Table | None = read_memory(project.home, earlier) if earlier else None
     if rows is None or earlier is None:
         return None
     # Rules that have changed since are a cause of their own: the lost may leave without a transaction.
     then = read_parameter(project.home, earlier, "stage", "rule_version")
-    return Memory(rows, keeps_stages=then is None or then == rule_versions(project)["stage"])
+    now = rule_versions(project, marts.model_that_gives_p_alive(con))["stage"]
+    return Memory(rows, keeps_stages=then is None or then == now)

@@ -3,9 +3,10 @@
 Belongs here: the rows of warning_record. Not here: which snapshots are read and how (`warehouse/`).
 
 `fell`: fewer transactions in the window after the alarm, (R, R + L], than the predictive of before the alarm's window
-expects of L days while alive. The unwarned of the same snapshots are judged by their own windows and predictives. A customer
-of whom more is expected falls short of it in another share of cases, so the unwarned are weighted by deciles of expected
-count: base_rate is what share of the warned would have fallen had they been unwarned.
+expects of L days while alive. The unwarned of the same snapshot are judged by their own windows and predictives. A customer
+of whom more is expected falls short of it in another share of cases, and seasons make whole snapshots fall, so each warned
+customer is matched with the unwarned of its own snapshot and decile of expected count: base_rate is what share of the warned
+would have fallen had they been unwarned, and lift compares the very customers that were matched.
 """
 
 from __future__ import annotations
@@ -29,22 +30,33 @@ _DECILES = np.arange(0.1, 0.95, 0.1)
 
 @dataclass
 class _Counts:
-    """Of one level, and (deciles) of the unwarned: how many, and how many of them fell, by decile of expected count."""
+    """Of one level: how many were warned and how many fell; the same of those with somebody unwarned to match, and how many
+    of these would have fallen as the unwarned did.
+    """
 
-    warned: np.ndarray = field(default_factory=lambda: np.zeros(10))
-    fell: np.ndarray = field(default_factory=lambda: np.zeros(10))
+    warned: int = 0
+    fell: int = 0
+    matched: int = 0
+    matched_fell: int = 0
+    expected_fell: float = 0.0
     lead_days: list[float] = field(default_factory=list)
 
-    def add(self, decile: np.ndarray, fell: np.ndarray, which: np.ndarray) -> None:
-        self.warned += np.bincount(decile[which], minlength=10)
-        self.fell += np.bincount(decile[which & fell], minlength=10)
+    def add(self, fell: np.ndarray, rate: np.ndarray) -> None:
+        """Warned customers of one snapshot; `rate` of each: the share of its match that fell, NaN without a match."""
+        matched = ~np.isnan(rate)
+        self.warned += fell.size
+        self.fell += int(fell.sum())
+        self.matched += int(matched.sum())
+        self.matched_fell += int(fell[matched].sum())
+        self.expected_fell += float(rate[matched].sum())
 
-    def base_rate(self, others: _Counts) -> float | None:
-        # A decile without anybody unwarned has nobody to compare with.
-        here = self.warned * (others.warned > 0)
-        if not here.sum():
-            return None
-        return float(np.sum(here * others.fell / np.maximum(others.warned, 1.0)) / here.sum())
+    @property
+    def base_rate(self) -> float | None:
+        return self.expected_fell / self.matched if self.matched else None
+
+    @property
+    def lift(self) -> float | None:
+        return self.matched_fell / self.expected_fell if self.expected_fell else None
 
 
 def record(snapshots: Iterable[pa.Table], as_of: date) -> pa.Table:
@@ -54,7 +66,6 @@ def record(snapshots: Iterable[pa.Table], as_of: date) -> pa.Table:
     is_testable, base_index, level (null: unwarned), transactions_after, lead_days (null: not lost so far).
     """
     counts = {name: _Counts() for name in (ALL, *WARNING_LEVELS)}
-    others = _Counts()
     tested = not_testable = 0
     indices: list[np.ndarray] = []
     for rows in snapshots:
@@ -64,25 +75,22 @@ def record(snapshots: Iterable[pa.Table], as_of: date) -> pa.Table:
         tested += kept.num_rows
         if kept.num_rows:
             indices.append(to_floats(kept["base_index"]))
-            _count(kept, counts, others)
+            _count(kept, counts)
     base_index = float(np.concatenate(indices).mean()) if indices else None
     found = []
     for name, each in counts.items():
-        warned, fell = int(each.warned.sum()), int(each.fell.sum())
-        share = fell / warned if warned else None
-        base = each.base_rate(others)
         found.append(
             {
-                "as_of_date": as_of, "level": name, "tested": tested, "not_testable": not_testable, "warned": warned,
-                "fell": fell, "base_rate": base, "lift": share / base if share is not None and base else None,
-                "not_fallen_share": None if share is None else 1.0 - share, "base_index": base_index,
+                "as_of_date": as_of, "level": name, "tested": tested, "not_testable": not_testable, "warned": each.warned,
+                "fell": each.fell, "base_rate": each.base_rate, "lift": each.lift,
+                "not_fallen_share": 1.0 - each.fell / each.warned if each.warned else None, "base_index": base_index,
                 "median_lead_days": float(np.median(each.lead_days)) if each.lead_days else None,
             }
         )  # fmt: skip
     return pa.Table.from_pylist(found, schema=SCHEMA)
 
 
-def _count(rows: pa.Table, counts: dict[str, _Counts], others: _Counts) -> None:
+def _count(rows: pa.Table, counts: dict[str, _Counts]) -> None:
     expected = to_floats(rows["expected_transactions"])
     fell = to_floats(rows["transactions_after"]) < expected
     level = np.array(rows["level"].to_pylist(), dtype=object)
@@ -90,8 +98,9 @@ def _count(rows: pa.Table, counts: dict[str, _Counts], others: _Counts) -> None:
     # The warned are few: deciles are those of all tested at the snapshot.
     decile = np.searchsorted(np.quantile(expected, _DECILES), expected, side="right")
     unwarned = np.array([one is None for one in level], dtype=bool)
-    others.add(decile, fell, unwarned)
+    alone, alone_fell = (np.bincount(decile[which], minlength=10) for which in (unwarned, unwarned & fell))
+    rate = np.where(alone > 0, alone_fell / np.maximum(alone, 1), np.nan)[decile]
     for name, each in counts.items():
         which = ~unwarned if name == ALL else level == name
-        each.add(decile, fell, which)
+        each.add(fell[which], rate[which])
         each.lead_days += lead[which & ~np.isnan(lead)].tolist()

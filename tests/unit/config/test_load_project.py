@@ -354,6 +354,10 @@ def test_the_hash_follows_what_moves_a_number_and_nothing_else(load):
     plain = load(SOUND).config_hash
     assert load(SOUND + "home: elsewhere\nengine: {retries: 5}\nproject: other\n").config_hash == plain
     assert load("# a comment\n" + SOUND).config_hash == plain
+    # What only blocks moves no number: whoever raises it must not make a history anew.
+    gate = "quality: {max_quarantine_share: 0.5, min_customers_share: 0.1}\n"
+    assert load(SOUND + gate).config_hash == plain
+    assert load(SOUND + "quality: {earliest_date: 2000-01-01}\n").config_hash != plain
     assert load(SOUND + "clv: {horizon: 6}\n").config_hash != plain
     assert load(SOUND + "    where: total <> '0'\n").config_hash != plain
 

@@ -99,5 +99,5 @@ def test_what_needs_no_secret_reads_a_project_whose_variables_are_not_set(tmp_pa
     project = load_project(tmp_path / "cvm.yml", {}, secrets=False)
     assert project.publish.target == "postgres"
     assert len(_told(tmp_path, text, {})[0]) == 4, "any other command misses each"
-    with pytest.raises(ConfigurationError, match="leads to no PostgreSQL database"):
+    with pytest.raises(ConfigurationError, match="is no address of a PostgreSQL database"):
         load_project(tmp_path / "cvm.yml", {"CVM_WAREHOUSE_DSN": "nowhere"}, secrets=False)

@@ -65,6 +65,7 @@ insert into cand.cvm.early_warning values
   ('2024-06-30', 'alice', 'new', 'watch', 'frequency', 91, .001, 7, 'told', '2024-06-30', '2024-09-29', 'p2');
 insert into cand.cvm.warning_test by name select date '2024-06-30' as as_of_date, 'alice' as customer_id, .001 as p_value,
   true as is_testable, true as is_raised;
+insert into cand.cvm.segment_parameter values ('2024-06-30', 'warning', 'largest_p_raised_probability', .005, 'p2');
 update cand.cvm.customer_value_history h set warning_level = w.level from cand.cvm.early_warning w
   where w.customer_id = h.customer_id and w.as_of_date = h.as_of_date;
 insert into cand.cvm.customer_value by name select * from cand.cvm.customer_value_history where as_of_date = '2024-06-30';

@@ -114,6 +114,11 @@ BROKEN = {
     "an_alarm_is_raised_once": "insert into cand.cvm.early_warning by name select * replace (date '2024-05-31' as as_of_date, "
     "date '2024-05-31' as raised_on) from cand.cvm.early_warning",
     "every_alarm_has_its_test": "delete from cand.cvm.warning_test",
+    "alarms_are_raised_by_the_published_threshold": "insert into cand.cvm.warning_test by name select * replace "
+    "('bob' as customer_id, false as is_raised) from cand.cvm.warning_test",
+    "somebody_is_tested_where_there_are_regular_buyers": f"""insert into {HISTORY} by name select * exclude (i) replace (
+      'x' || i as customer_id, 12 as frequency, 400 as "T", .9 as p_alive, 0 as days_since_last)
+      from (select h.*, i from {HISTORY} h, range(30) t(i) {OF_ALICE}); delete from cand.cvm.warning_test""",
     "value_at_risk_reconciles_with_the_alarms": "update cand.cvm.segment_summary set at_risk_value = 8 where segment = 'A'",
 }
 

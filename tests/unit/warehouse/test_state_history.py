@@ -43,7 +43,7 @@ class Shop:
         self.con.execute("create schema candidate; create schema marts")
         self.con.execute(
             "create table marts.fct_customer_slices (slice_date date, customer_id varchar, transactions bigint, "
-            'recency bigint, "T" bigint, revenue_total decimal(18,4))'
+            'recency bigint, "T" bigint, revenue_total decimal(18,4), margin_total decimal(18,4), flag varchar)'
         )
         self.published: list[dt.date] = []
 
@@ -55,8 +55,8 @@ class Shop:
         self.con.execute("delete from marts.fct_customer_slices")
         if memory is not None:
             for id_ in IDS:
-                row = [memory, id_, 3 if id_ in corrected else 2, 10, 20, 5]
-                self.con.execute("insert into marts.fct_customer_slices values (?, ?, ?, ?, ?, ?)", row)
+                row = [memory, id_, 2, 10, 20, 5, 4 if id_ in corrected else 3, None]
+                self.con.execute("insert into marts.fct_customer_slices values (?, ?, ?, ?, ?, ?, ?, ?)", row)
         if self.published:
             self.home.current.parent.mkdir(parents=True, exist_ok=True)
             if not self.home.current.is_symlink():
@@ -71,7 +71,7 @@ class Shop:
         for id_ in IDS:
             told = {COLUMN[scheme]: states.get((id_, scheme)) for scheme in COLUMN}
             row = told | {"as_of_date": day, "customer_id": id_, "transactions": 2, "recency": 10, "T": 20,
-                          "revenue_total": 5, "stage_reason": f"why {told['lifecycle_stage']}"}  # fmt: skip
+                          "revenue_total": 5, "margin_total": 3, "stage_reason": f"why {told['lifecycle_stage']}"}  # fmt: skip
             names = ", ".join(f'"{name}"' for name in row)
             self.con.execute(
                 f"insert into candidate.customer_value ({names}) values ({', '.join('?' * len(row))})",
@@ -172,6 +172,13 @@ def test_a_snapshot_filled_in_between_others_finds_its_place(shop: Shop) -> None
     for day in (DAYS[0], DAYS[3], DAYS[1], DAYS[5], DAYS[2], DAYS[4]):
         shop.publish(day, history[day])
     assert shop.rows() == reckoned(history)
+
+
+def test_a_snapshot_filled_in_between_corrects_nothing(shop: Shop) -> None:
+    shop.publish(DAYS[0], STAY)
+    shop.publish(DAYS[2], STAY)
+    shop.publish(DAYS[1], MOVED)
+    assert causes(shop, DAYS[2]) == {"ann": "behaviour", "bob": "behaviour"}
 
 
 def test_publishing_the_same_snapshot_twice_changes_nothing(shop: Shop) -> None:

@@ -74,6 +74,24 @@ def test_who_could_not_be_tested_is_counted_and_compared_with_nobody() -> None:
     assert found["lift"] is None
 
 
+def test_lift_compares_the_very_customers_that_have_a_match() -> None:
+    # Of three warned two fell, but the only one with somebody unwarned in its decile did not: he alone can be compared.
+    rows = [(float(k), True, 1.0, "watch", 0 if k > 1 else 99, None) for k in (1, 5, 9)]
+    rows += [(1.0, True, 1.0, None, 0, None)] * 4
+    found = rows_of([tests(rows)])["watch"]
+    assert (found["warned"], found["fell"]) == (3, 2)
+    assert found["base_rate"] == 1.0
+    assert found["lift"] == 0.0
+
+
+def test_a_season_that_makes_a_whole_snapshot_fall_is_no_lift() -> None:
+    # Nobody's alarm means anything: in one snapshot everybody falls, in the other nobody does.
+    def snapshot(warned: int, after: int) -> pa.Table:
+        return tests([(5.0, True, 1.0, "watch" if n < warned else None, after, None) for n in range(40)])
+
+    assert rows_of([snapshot(30, 0), snapshot(5, 99)])["watch"]["lift"] == pytest.approx(1.0)
+
+
 def test_snapshots_add_up_and_their_order_does_not_matter() -> None:
     rng = np.random.default_rng(1)
     one, other = (
@@ -87,4 +105,12 @@ def test_snapshots_add_up_and_their_order_does_not_matter() -> None:
     )
     both = rows_of([one, other])
     assert both["all"]["warned"] == rows_of([one])["all"]["warned"] + rows_of([other])["all"]["warned"]
-    assert both == rows_of([other, one])
+    again = rows_of([other, one])
+    for level, row in both.items():
+        # Sums of shares in another order differ in their last digit.
+        assert {k: v for k, v in row.items() if k not in ("base_rate", "lift", "base_index")} == {
+            k: v for k, v in again[level].items() if k not in ("base_rate", "lift", "base_index")
+        }
+        for share in ("base_rate", "lift", "base_index"):
+            told = again[level][share]
+            assert row[share] == (None if told is None else pytest.approx(told, rel=1e-12))
