@@ -93,7 +93,11 @@ def test_the_value_matrix_parts_buyers_at_the_medians_and_is_told_as_a_scheme(sh
     told = dict(shop.ask("""select segment, customers from cvm.segment_summary
                             where scheme = 'value_matrix' and as_of_date = ?""", MAY))  # fmt: skip
     assert told == Counter(place for _, _, _, place, excluded, _ in rows if place and not excluded)
-    assert set(_told(shop, MAY, "value_matrix")) == {"high_above_margin_12m_value", "high_above_clv_value"}
+    assert set(_told(shop, MAY, "value_matrix")) == {
+        "high_above_margin_12m_value",
+        "high_above_clv_value",
+        "rule_version",
+    }
 
 
 def test_the_page_is_given_pictures_of_moves_cohorts_and_concentration(shop):

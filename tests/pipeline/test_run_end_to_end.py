@@ -237,7 +237,7 @@ def test_text_arrives_as_it_was_written(shop):
 
 
 def test_names_and_addresses_lie_in_a_file_of_their_own_that_only_its_owner_reads(shop):
-    assert shop.home.published_pii_file.resolve().stat().st_mode & 0o777 == 0o600
+    assert shop.home.published_pii_file.resolve().stat().st_mode & 0o777 == 0o400
     columns = {row[0] for table in PROMISED - {"customer_pii"} for row in shop.ask(f"describe cvm.{table}")}
     assert columns & {"name", "email", "phone", "birth_date"} == set()
 
