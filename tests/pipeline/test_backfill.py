@@ -58,6 +58,7 @@ def test_a_history_that_grew_month_by_month_equals_one_made_of_all_that_came(sho
         pd.testing.assert_frame_equal(shop.table(name), place.table(name), obj=name, check_exact=True)
 
 
+@pytest.mark.long
 def test_a_corrected_row_makes_its_snapshots_again_and_says_why(grown, filled, tmp_path):
     place = filled[0].copy(tmp_path / "shop")
     path = place.folder / "landing" / "lines-1-2023.csv"

@@ -319,7 +319,13 @@ def _sound_fallback(place, model: str) -> str:
     return note
 
 
-@pytest.mark.parametrize("rows", BASES.values(), ids=BASES)
+# A run each: the two whose fallback the units hold as well are run with the long tests.
+_LONG = ("three customers", "identical customers")
+
+
+@pytest.mark.parametrize(
+    "rows", [pytest.param(rows, id=name, marks=[pytest.mark.long] * (name in _LONG)) for name, rows in BASES.items()]
+)
 def test_a_base_that_no_model_fits_is_published_with_the_fallback_named(rows, tmp_path):
     place = Place(write_orders(tmp_path / "base", rows).parent)
     outcome = place.run(dt.date(2024, 4, 30))
