@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import sqlite3
 import sys
-from collections.abc import Iterator
-from contextlib import ExitStack, closing, contextmanager
 from pathlib import Path
 
 import dagster as dg
 
-from cvm_pipeline.config.environment import config_variables, environment
+from cvm_pipeline.config.environment import config_variables, environment, variables
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.config.project import Project
 
@@ -24,6 +21,11 @@ concurrency:
 compute_logs:
   module: dagster._core.storage.noop_compute_log_manager
   class: NoOpComputeLogManager
+# The library's own, with its connections kept: in DAGSTER_HOME/history, as by default.
+event_log_storage:
+  module: cvm_pipeline.defs.event_log
+  class: EventLog
+  config: {base_dir: {env: DAGSTER_HOME}}
 retention:
   schedule: {purge_after_days: 90}
   sensor: {purge_after_days: {skipped: 7, failure: 90, success: 90}}
@@ -42,7 +44,10 @@ def instance_folder(home: Home) -> Path:
 
 def instance_of(home: Home) -> dg.DagsterInstance:
     """The project's instance: runs started by `cvm` and by the web page stand in the same history."""
-    return dg.DagsterInstance.from_config(str(instance_folder(home)))
+    folder = str(instance_folder(home))
+    # Its settings name the variable.
+    with variables({"DAGSTER_HOME": folder}):
+        return dg.DagsterInstance.from_config(folder)
 
 
 def ui_command(project: Project, host: str, port: int) -> tuple[list[str], dict[str, str]]:
@@ -54,23 +59,3 @@ def ui_command(project: Project, host: str, port: int) -> tuple[list[str], dict[
         "DAGSTER_SENSOR_GRPC_TIMEOUT_SECONDS": "3600",
     }
     return command, {**environment(), **own, **config_variables(project)}
-
-
-@contextmanager
-def history_kept_open(home: Home, run_id: str, *, begins: bool = False) -> Iterator[None]:
-    """Hold a connection to each SQLite file that a run writes its history to, for its length; `begins`: it has none yet.
-
-    Dagster opens and closes one for each of some 1,200 events; the last to close a file in WAL mode writes it back to
-    disk: a tenth of a small run's processor time, and half of the time that a run takes to begin.
-    """
-    history = home.dagster / "history"
-    with ExitStack() as stack:
-        own = history / "runs" / f"{run_id}.db"
-        for path in (history / "runs.db", history / "runs" / "index.db", own):
-            if not path.exists() and not (begins and path == own and own.parent.is_dir()):
-                continue
-            con = stack.enter_context(closing(sqlite3.connect(path)))
-            if begins and path == own:
-                con.execute("pragma journal_mode = wal")
-            con.execute("select count(*) from sqlite_master").fetchall()
-        yield

@@ -17,7 +17,7 @@ from cvm_pipeline.config.project import Project
 from cvm_pipeline.defs.as_of import newest_sensible_day
 from cvm_pipeline.defs.build import build_definitions
 from cvm_pipeline.defs.gate import complete_suites
-from cvm_pipeline.defs.instance import history_kept_open, instance_of
+from cvm_pipeline.defs.instance import instance_of
 from cvm_pipeline.defs.jobs import JOB, told
 from cvm_pipeline.defs.workshop import SelectionRefused, utc_now, workshop_resource
 from cvm_pipeline.warehouse.lock import run_lock
@@ -74,18 +74,17 @@ class Launcher:
         """One run of the job for one snapshot. The caller holds the home's lock."""
         before = standing(self.project.home)
         run_id = str(uuid.uuid4())
-        with history_kept_open(self.project.home, run_id, begins=True):
-            result = self.job.execute_in_process(
-                instance=self.instance,
-                partition_key=day.isoformat(),
-                run_id=run_id,
-                run_config={
-                    "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
-                    **({"ops": {"gate": {"config": {"accept": dict(accept)}}}} if accept else {}),
-                },
-                asset_selection=_selected(self.definitions, select),
-                raise_on_error=False,
-            )
+        result = self.job.execute_in_process(
+            instance=self.instance,
+            partition_key=day.isoformat(),
+            run_id=run_id,
+            run_config={
+                "loggers": {"console": {"config": {"log_level": "CRITICAL"}}},
+                **({"ops": {"gate": {"config": {"accept": dict(accept)}}}} if accept else {}),
+            },
+            asset_selection=_selected(self.definitions, select),
+            raise_on_error=False,
+        )
         after = standing(self.project.home)
         code, messages = _ending(result)
         return Outcome(

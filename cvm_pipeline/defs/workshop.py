@@ -15,7 +15,6 @@ import duckdb
 
 from cvm_pipeline.config.exit_codes import BLOCKED, FAILED, USAGE
 from cvm_pipeline.config.project import Project
-from cvm_pipeline.defs.instance import history_kept_open
 from cvm_pipeline.quality.results import AcceptanceRefused
 from cvm_pipeline.quality.suite import SuiteIncomplete
 from cvm_pipeline.sources.errors import FileMisfit, MappingRefused, QuarantineTooLarge, SourceError, SourceErrors
@@ -71,7 +70,7 @@ def workshop_resource(
     @dg.resource(description="The project, the clock, and a place to report progress.")
     def workshop(context: dg.InitResourceContext) -> Iterator[Workshop]:
         run_id = context.run_id or ""
-        with run_lock(project.home, "customer_value", run_id), history_kept_open(project.home, run_id):
+        with run_lock(project.home, "customer_value", run_id):
             yield Workshop(project, now, progress)
 
     return workshop
