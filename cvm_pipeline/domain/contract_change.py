@@ -1,7 +1,7 @@
 """What a change of the published contract does to those who read by it, and which change a version number allows.
 
 Belongs here: comparing two contracts, each a mapping schema.table -> column -> SQL type. Not here: the contract itself
-(`contracts.py`), how the standing one is read (`warehouse/versions.py`).
+(`contracts/`), how the standing one is read (`warehouse/versions.py`).
 
 The rule is semantic versioning's: readers of `major.minor` must find every table and column of it, under its name and of
 its type, in each later `major.*`. What is added needs a new minor version, so that a reader can ask for it; what is

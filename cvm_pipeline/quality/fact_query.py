@@ -1,6 +1,6 @@
 """The three shapes that a fact of the gate has: rows that must not be there, two sums that must agree, a ratio.
 
-Belongs here: those shapes. Not here: any fact (`gate_queries.py`).
+Belongs here: those shapes. Not here: any fact (`gate_queries/`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The gate's facts of one candidate: computed, kept as rows, and judged like any other table.
 
-Belongs here: running `gate_queries.py` against a candidate, and showing a failing fact with what was compared and the rows
+Belongs here: running `gate_queries/` against a candidate, and showing a failing fact with what was compared and the rows
 behind it. Not here: the queries, nor the thresholds (`expectations/gate_fact.json`).
 """
 

@@ -1,6 +1,6 @@
 """Which tables the gate judges: the contract's gated tables and the gate's own facts.
 
-Belongs here: that list, and finding one by name. Not here: the contract itself (`domain/contracts.py`).
+Belongs here: that list, and finding one by name. Not here: the contract itself (`domain/contracts/`).
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """The data dictionary as a page: every published table and column with its meaning and unit, one file without links.
 
-Belongs here: the page's words and looks. Not here: any column (`domain/contracts.py`), where the page is kept (`defs/`).
+Belongs here: the page's words and looks. Not here: any column (`domain/contracts/`), where the page is kept (`defs/`).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """SQL that defines the published tables, made from the contract.
 
 Belongs here: `create table`, comments, the dictionary's rows.
-Not here: any column (`domain/contracts.py`), quoting (`domain/sql_text.py`), any connection.
+Not here: any column (`domain/contracts/`), quoting (`domain/sql_text.py`), any connection.
 
 There is no primary key. DuckDB keeps one as an index: replacing a snapshot of 1,000,000 rows by delete and insert took
 22.2 s with it and 0.3 s without, and the file was ten times as large (98 MB against 10 MB). Uniqueness is the gate's.

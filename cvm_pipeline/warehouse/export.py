@@ -1,7 +1,7 @@
 """One published table as a file that a spreadsheet can open without harm.
 
 Belongs here: the formats, neutralising text that a spreadsheet would run as a formula, the atomic write.
-Not here: what the tables hold (`domain/contracts.py`), reports.
+Not here: what the tables hold (`domain/contracts/`), reports.
 """
 
 from __future__ import annotations

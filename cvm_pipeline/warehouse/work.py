@@ -1,7 +1,7 @@
 """The work warehouse: one run's DuckDB file, read and written in bounded memory.
 
 Belongs here: the connection and its settings, reading and writing tables by Arrow batches.
-Not here: any table's columns (`domain/contracts.py`, `sources/`, dbt), or what readers see (`publication.py`).
+Not here: any table's columns (`domain/contracts/`, `sources/`, dbt), or what readers see (`publication.py`).
 """
 
 from __future__ import annotations
