@@ -91,6 +91,11 @@ class Home:
         return self.root / "forgetting.json"
 
     @property
+    def erased_inputs(self) -> Path:
+        """Digest of what a snapshot knew -> that of the same without who was forgotten since."""
+        return self.root / "erased_inputs.json"
+
+    @property
     def targets(self) -> Path:
         """Every place beside the home that was ever published to, without secrets: who is forgotten must leave them all."""
         return self.root / "targets.json"

@@ -18,9 +18,9 @@ from cvm_pipeline.defs.as_of import land_and_clean
 from cvm_pipeline.defs.launch import Outcome, started
 from cvm_pipeline.defs.workshop import SelectionRefused, engine_of, utc_now
 from cvm_pipeline.warehouse import marts
-from cvm_pipeline.warehouse.inputs import inputs_digest
+from cvm_pipeline.warehouse.inputs import inputs_digest, published_inputs
 from cvm_pipeline.warehouse.lock import run_lock
-from cvm_pipeline.warehouse.summary import inputs_of_snapshots, stale_snapshots
+from cvm_pipeline.warehouse.summary import stale_snapshots
 from cvm_pipeline.warehouse.work import connect
 
 
@@ -94,7 +94,7 @@ def _days(project: Project, first: dt.date | None, last: dt.date, begin: dt.date
 
 def _why(project: Project, day: dt.date) -> str:
     """Why the snapshot is to be made; empty where it stands as it should."""
-    published = inputs_of_snapshots(project.home)
+    published = published_inputs(project.home)
     if day not in published:
         return "new"
     if day in stale_snapshots(project.home, project.is_on_grid):

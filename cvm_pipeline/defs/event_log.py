@@ -33,9 +33,7 @@ class EventLog(SqliteEventLogStorage):
         super().__init__(base_dir, inst_data)
 
     @classmethod
-    def from_config_value(
-        cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]
-    ) -> EventLog:
+    def from_config_value(cls, inst_data: ConfigurableClassData | None, config_value: Mapping[str, Any]) -> EventLog:
         """Dagster's own way to make one; `base_dir` is DAGSTER_HOME."""
         return cls(str(Path(config_value["base_dir"]) / "history" / "runs"), inst_data)
 

@@ -6,10 +6,11 @@ Belongs here: which places there are, and their order. Not here: how a place is 
 The person goes on the suppression list first, so that no run brings anybody back from then on; then all that is needed to
 find them (ids, orders, values) is written to `forgetting.json`, readable by the owner only, since each further step takes
 away what it is found by: 1. versions; 2. the target, and those of earlier days; 3. gate records, the log of runs, Dagster's history; 4. dbt's files
-that name them; 5. landed copies; 6. the work file, which the next run builds anew. Last `forgetting.json` goes, and the log
+that name them; 5. landed copies; 6. the work file, of which the clean tables are built anew. Last `forgetting.json` goes, and the log
 says that somebody was erased. Each step is safe to repeat: asked again after a death, all are.
 
-Aggregates stay as published: they hold no person, and the next run computes without. Not reached are the raw files that the
+Aggregates stay as published: they hold no person, and the next run computes without. An erasure alone is no
+reason to make a snapshot anew (`warehouse/inputs.py`). Not reached are the raw files that the
 project's owner keeps, exports, and backups: the list keeps a raw file from bringing anybody back.
 """
 
@@ -24,15 +25,19 @@ from pathlib import Path
 
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.config.project import Project
-from cvm_pipeline.defs.project_sources import specs_of, suppression_of
+from cvm_pipeline.defs.project_sources import clean_settings, specs_of, suppression_of
+from cvm_pipeline.defs.workshop import engine_of
 from cvm_pipeline.domain.redaction import Redaction, is_telling
+from cvm_pipeline.sources.clean import build_clean_if_changed
+from cvm_pipeline.sources.errors import SourceError
 from cvm_pipeline.sources.forgotten import CUSTOMER, VALUE, Forgotten, read_forgotten, write_forgotten
-from cvm_pipeline.sources.ingest import erase_landed, landed_customers, stray_zones
+from cvm_pipeline.sources.ingest import erase_landed, landed, landed_customers, stray_zones
 from cvm_pipeline.sources.whose import Values
 from cvm_pipeline.warehouse.attempts import Attempt, record_attempt
 from cvm_pipeline.warehouse.erasing import erase_from_versions, known_customers, personal_values, unmatched_orders
 from cvm_pipeline.warehouse.errors import ForgetRefused, errors_explained
 from cvm_pipeline.warehouse.files import step, sync, write_atomically
+from cvm_pipeline.warehouse.inputs import keep_inputs, unchanged_snapshots
 from cvm_pipeline.warehouse.lock import run_lock
 from cvm_pipeline.warehouse.publication import held
 from cvm_pipeline.warehouse.redacting import redact_records, redact_sqlite
@@ -42,6 +47,7 @@ from cvm_pipeline.warehouse.targets.protocol import Session
 from cvm_pipeline.warehouse.targets.used import erase_from_earlier, folders_of
 from cvm_pipeline.warehouse.traces import traces
 from cvm_pipeline.warehouse.versions import tidy
+from cvm_pipeline.warehouse.work import connect
 
 _SHORTEST_NAME = 6
 
@@ -56,6 +62,8 @@ class Person:
     orders: list[str] = field(default_factory=list)
     strong: list[str] = field(default_factory=list)
     names: list[str] = field(default_factory=list)
+    # Snapshots that nothing but this erasure changes.
+    unchanged: dict[str, str] = field(default_factory=dict)
 
     @property
     def ids(self) -> set[str]:
@@ -142,6 +150,7 @@ def _erase(
     step("put the person on the list")
     _write_list(home, forgotten)
     person = _gathered(project, person, forgotten, now)
+    person.unchanged = person.unchanged or unchanged_snapshots(home, project.config_hash)
     _write_list(home, forgotten)
     step("write the plan")
     _write_plan(home, person)
@@ -162,6 +171,8 @@ def _erase(
     with errors_explained("removing the work warehouse", home.work_file.parent):
         if home.work_file.parent.exists():
             shutil.rmtree(home.work_file.parent)
+    progress("cleaning what is left")
+    _clean_anew(project, person, now)
     done = Forgot(person.mark, tuple(versions), rows, landed, records, unreached=tuple(unreached))
     if not done.nothing:
         told = f"customer {person.mark}: {redaction.text(reason) or 'no reason given'}"
@@ -171,6 +182,20 @@ def _erase(
     sync(home.root)
     progress("looking for traces")
     return replace(done, left=tuple(_left(home, person)), unsure=tuple(_unsure(project, person)))
+
+
+def _clean_anew(project: Project, person: Person, now: dt.datetime) -> None:
+    """The clean tables without the person, of what is landed and nothing newer: what the snapshots that stand know now."""
+    if not person.unchanged:
+        return
+    try:
+        with connect(project.home, engine_of(project)) as con:
+            sources = landed(specs_of(project), project.home.landing)
+            build_clean_if_changed(con, sources, clean_settings(project, now), project.config_hash)
+            keep_inputs(con, project.home, project.config_hash, person.unchanged)
+    except SourceError:
+        # The erasure is done; the next run, which lands first, tells what can't be read and which snapshots that leaves.
+        return
 
 
 def _left(home: Home, person: Person) -> list[Path]:
@@ -241,8 +266,9 @@ def _gathered(project: Project, person: Person, forgotten: Forgotten, now: dt.da
     known = {*strong, *_full(names)}
     forgotten.add(VALUE, [(value.strip().lower(),) for value in known])
     return Person(
-        person.mark, person.keys, person.published, sorted(orders | set(person.orders)), sorted(strong), sorted(names)
-    )
+        person.mark, person.keys, person.published, sorted(orders | set(person.orders)), sorted(strong), sorted(names),
+        person.unchanged,
+    )  # fmt: skip
 
 
 def _pending(home: Home) -> Person | None:

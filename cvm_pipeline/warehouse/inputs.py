@@ -2,16 +2,23 @@
 
 Belongs here: which rows of `clean` a snapshot can know, and which published snapshots knew others. Not here: what is
 computed of them (dbt, `domain/`).
+
+An erasure is no correction: snapshots stand as they were published, without the person's rows. So that none is made anew
+for it, the digests that held before it are kept beside those of the same rows without the person.
 """
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from datetime import date
 
 import duckdb
 
 from cvm_pipeline.config.home import Home
 from cvm_pipeline.config.source import digest
+from cvm_pipeline.warehouse.errors import WarehouseError, errors_explained
+from cvm_pipeline.warehouse.files import write_atomically
 from cvm_pipeline.warehouse.summary import inputs_of_snapshots
 from cvm_pipeline.warehouse.work import looking_in
 
@@ -47,7 +54,7 @@ def changed_snapshots(home: Home, config_hash: str, newest: int = _LOOKED_AT) ->
 
     Empty where the clean tables can't be asked: they are not there, or a run is building them or died at it.
     """
-    published = inputs_of_snapshots(home)
+    published = published_inputs(home)
     with looking_in(home) as con:
         if con is None or not _are_whole(con):
             return []
@@ -56,6 +63,46 @@ def changed_snapshots(home: Home, config_hash: str, newest: int = _LOOKED_AT) ->
             for day in sorted(published)[-newest:]
             if published[day] is not None and inputs_digest(con, day, config_hash) != published[day]
         ]
+
+
+def published_inputs(home: Home) -> dict[date, str | None]:
+    """Snapshot -> the digest of what it knew, without who was forgotten since: equal to today's where nothing changed."""
+    erased = _erased(home)
+    return {day: erased.get(inputs or "", inputs) for day, inputs in inputs_of_snapshots(home).items()}
+
+
+def unchanged_snapshots(home: Home, config_hash: str) -> dict[str, str]:
+    """Published snapshots that would be made of the same rows today, and the digest that each was published with."""
+    known = published_inputs(home)
+    with looking_in(home) as con:
+        if con is None or not _are_whole(con):
+            return {}
+        return {
+            day.isoformat(): inputs
+            for day, inputs in inputs_of_snapshots(home).items()
+            if inputs and inputs_digest(con, day, config_hash) == known[day]
+        }
+
+
+def keep_inputs(con: duckdb.DuckDBPyConnection, home: Home, config_hash: str, unchanged: Mapping[str, str]) -> None:
+    """Note what those snapshots know now that somebody was erased from the clean tables, and from nothing else."""
+    erased = _erased(home)
+    erased |= {inputs: inputs_digest(con, date.fromisoformat(day), config_hash) for day, inputs in unchanged.items()}
+    with errors_explained("noting what an erasure leaves", home.erased_inputs):
+        write_atomically(home.erased_inputs, json.dumps(erased, indent=1) + "\n")
+
+
+def _erased(home: Home) -> dict[str, str]:
+    try:
+        known: dict[str, str] = json.loads(home.erased_inputs.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, ValueError) as error:
+        raise WarehouseError(
+            f"{home.erased_inputs} can't be read ({error}). Restore it from a backup, or remove it:"
+            " then snapshots from before an erasure are told as made of other data"
+        ) from error
+    return known
 
 
 def _are_whole(con: duckdb.DuckDBPyConnection) -> bool:

@@ -11,12 +11,14 @@ from forgetful_shop import EMAIL, ID, NAME, PHONE, VALUES, deliver_again, write_
 from places import Place
 
 from cvm_pipeline.config.home import Home
+from cvm_pipeline.defs.as_of import land_and_clean
 from cvm_pipeline.defs.forget import forget
 from cvm_pipeline.defs.instance import instance_of
 from cvm_pipeline.defs.project_sources import specs_of, suppression_of
 from cvm_pipeline.sources.ingest import land
 from cvm_pipeline.warehouse.attempts import last_attempts
 from cvm_pipeline.warehouse.files import HOOKS
+from cvm_pipeline.warehouse.inputs import changed_snapshots
 from cvm_pipeline.warehouse.targets.follow import follow
 from cvm_pipeline.warehouse.targets.parquet import ParquetTarget
 from cvm_pipeline.warehouse.targets.used import remember_target
@@ -74,6 +76,12 @@ def test_nothing_is_left_of_a_forgotten_person_and_a_new_export_does_not_bring_t
         record = instance.get_run_records()[0]
         assert len(instance.all_logs(record.dagster_run.run_id)) > 100
         assert instance.get_latest_materialization_event(dg.AssetKey(["clean", "orders"])) is not None
+    # The snapshot knew nothing else than what is known today, but for the person: nobody need make it anew.
+    land_and_clean(shop.project, NOW)
+    assert changed_snapshots(home, shop.project.config_hash) == []
+    home.erased_inputs.rename(home.root / "elsewhere")
+    assert changed_snapshots(home, shop.project.config_hash) == [JULY]
+    (home.root / "elsewhere").rename(home.erased_inputs)
     deliver_again(shop.folder)
     outcome = shop.run(AUGUST)
     assert outcome.exit_code == 0, outcome.messages
