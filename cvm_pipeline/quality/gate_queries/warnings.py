@@ -48,6 +48,16 @@ WARNINGS = (
         ),
         low=None, high=None, must_block=False,
     ),
+    replace(
+        none_of(
+            "bases_that_fell", "Groups of customers and windows in which the base itself bought below .8 of what was expected",
+            """select parameter.parameter, index.value as bought_over_expected from {candidate}.segment_parameter parameter
+            left join {candidate}.segment_parameter index on index.as_of_date = parameter.as_of_date
+              and index.scheme = parameter.scheme and index.parameter = replace(parameter.parameter, 'base_alarm_', 'index_')
+            where parameter.as_of_date = $as_of_date and parameter.scheme = 'warning' and starts_with(parameter.parameter, 'base_alarm_')""",
+        ),
+        low=None, high=None, must_block=False,
+    ),
     none_of(
         "value_at_risk_that_does_not_reconcile", "Segments whose at_risk_value is not the sum over their customers' alarms",
         """select s.scheme, s.segment, s.at_risk_value as in_summary, m.at_risk as of_alarms

@@ -48,6 +48,8 @@ BROKEN = {
     "stays_are_what_the_snapshot_says": f"update {STAYS} set state = 'lost' where customer_id = 'alice' and scheme = 'stage'",
     "stays_do_not_overlap": f"insert into {STAYS} by name select * replace (date '2024-05-31' as valid_from, "
     f"date '2024-07-31' as valid_to, 'Z' as state) from {STAYS} where customer_id = 'alice' and scheme = 'tier'",
+    "the_base_itself_bought_as_expected": "insert into cand.cvm.segment_parameter "
+    "select date '2024-06-30', 'warning', unnest(['base_alarm_untyped_91_days', 'index_untyped_91_days']), unnest([1, .6]), 'p2'",
     "every_customer_of_the_facts_is_there": f"delete from {HISTORY} {OF_ALICE}",
     "no_customer_is_made_up": f"update {HISTORY} set customer_id = 'mallory' {OF_ALICE}",
     "every_customer_is_there_once": f"insert into {HISTORY} select * from {HISTORY} {OF_ALICE}",
