@@ -78,6 +78,7 @@ def fail_at_each_step(home: Home, tmp_path: Path, fault: int, where: str, every:
         stands = publication_id(number)
         assert [seen(reader) for reader in readers] == [stands] * len(readers), name
         number += 1
+    print(f"failed at {(number - 3) // 2} of {len(names)} steps")
 
 
 def test_a_real_disk_without_room_is_told(home: Home, tmp_path: Path) -> None:

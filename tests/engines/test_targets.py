@@ -174,6 +174,7 @@ def die_at_each_step(home: Home, place: Place, names_chosen: tuple[str, ...] | N
         put(home, number, place, keep=1)
         assert seen(place.reader) == seen(DuckDBReader(home)) == publication_id(number), name
         number += 1
+    print(f"killed at {(number - 3) // 2} of {len(names)} steps")
     holds_what_the_home_holds(home, place)
 
 

@@ -22,9 +22,9 @@ def shop_in_april(tmp_path_factory):
 
 @pytest.fixture(scope="session")
 def shop(shop_in_april, tmp_path_factory):
-    """The small shop with two published snapshots of the grid, the second in Dagster's own record too."""
+    """The small shop with two published snapshots of the grid."""
     place = shop_in_april.copy(tmp_path_factory.mktemp("may") / "shop")
-    outcome = place.run(MAY, recorded=True)
+    outcome = place.run(MAY)
     assert outcome.exit_code == 0, outcome.messages
     return place
 

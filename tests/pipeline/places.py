@@ -13,7 +13,6 @@ import json
 import shutil
 import sys
 from collections.abc import Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,15 +60,11 @@ class Place:
     def home(self) -> Any:
         return self.project.home
 
-    def run(self, as_of: dt.date | None = None, recorded: bool = False, **more: Any) -> Any:
-        """A run in this process. Dagster's event log is written only where `recorded`: it takes half the time."""
-        import dagster as dg
+    def run(self, as_of: dt.date | None = None, **more: Any) -> Any:
+        """A run in this process."""
+        from cvm_pipeline.defs.launch import run_customer_value
 
-        from cvm_pipeline.defs import launch
-
-        unwritten = patch.object(launch, "instance_of", lambda home: dg.DagsterInstance.ephemeral())
-        with nullcontext() if recorded else unwritten:
-            return launch.run_customer_value(self.project, as_of, **more)
+        return run_customer_value(self.project, as_of, **more)
 
     def ask(self, sql: str, *values: Any) -> list[tuple]:
         """What a reader is answered, on the fixed path that readers know."""
@@ -114,15 +109,11 @@ class Place:
 
 def cvm(*arguments: str) -> Said:
     """The command line in this process, through its entry point."""
-    import dagster as dg
-
     from cvm_pipeline.cli import main
-    from cvm_pipeline.defs import launch
 
     out, err = io.StringIO(), io.StringIO()
     with (
         patch.object(sys, "argv", ["cvm", *arguments]),
-        patch.object(launch, "instance_of", lambda home: dg.DagsterInstance.ephemeral()),
         contextlib.redirect_stdout(out),
         contextlib.redirect_stderr(err),
     ):

@@ -31,9 +31,9 @@ NOW = dt.datetime(2026, 11, 25, tzinfo=dt.UTC)
 
 @pytest.fixture(scope="session")
 def run_once(tmp_path_factory):
-    """The shop, run and recorded."""
+    """The shop, run."""
     place = Place(write_forgetful_shop(tmp_path_factory.mktemp("forget") / "shop").parent)
-    outcome = place.run(JULY, recorded=True)
+    outcome = place.run(JULY)
     assert outcome.exit_code == 0, outcome.messages
     return place
 

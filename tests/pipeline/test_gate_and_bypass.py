@@ -34,7 +34,7 @@ def poisoned(shop, tmp_path_factory):
 
     with pytest.MonkeyPatch.context() as patched:
         patched.setattr(value_score, "score", score)
-        outcome = place.run(JUNE, recorded=True)
+        outcome = place.run(JUNE)
     return place, before, outcome
 
 
