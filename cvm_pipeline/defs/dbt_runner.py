@@ -19,7 +19,8 @@ from cvm_pipeline.config.project import Project
 from cvm_pipeline.domain.lifetime_value.race.cuts import Plan
 from cvm_pipeline.warehouse.errors import WarehouseError
 
-_manifests: dict[Path, Any] = {}
+# By the fingerprint of the dbt project they were parsed from: nothing of a home is in them.
+_manifests: dict[str, Any] = {}
 
 
 def prepare_manifest(project: Project) -> Path:
@@ -28,8 +29,7 @@ def prepare_manifest(project: Project) -> Path:
     stamp = path.with_name("parsed_from")
     parsed_from = _fingerprint(dbt_project_folder())
     if not path.exists() or not stamp.exists() or stamp.read_text() != parsed_from:
-        _manifests.pop(path, None)
-        _parsed(project, path)
+        _manifests[parsed_from] = _parsed(project, path)
         stamp.write_text(parsed_from)
     return path
 
@@ -56,13 +56,13 @@ def build(project: Project, plan: Plan, arguments: Sequence[str], extra_slice_da
 
 def _manifest(project: Project) -> Any:
     """dbt's own manifest object, once per process; read from the partial parse that lies beside manifest.json."""
-    path = prepare_manifest(project)
-    if path not in _manifests:
-        _parsed(project, path)
-    return _manifests[path]
+    path, parsed_from = prepare_manifest(project), _fingerprint(dbt_project_folder())
+    if parsed_from not in _manifests:
+        _manifests[parsed_from] = _parsed(project, path)
+    return _manifests[parsed_from]
 
 
-def _parsed(project: Project, path: Path) -> None:
+def _parsed(project: Project, path: Path) -> Any:
     from dbt.adapters.duckdb.connections import DuckDBConnectionManager
     from dbt.cli.main import dbtRunner
 
@@ -76,7 +76,7 @@ def _parsed(project: Project, path: Path) -> None:
         raise WarehouseError(
             f"preparing the facts in {path.parent}: {parsed.exception}. Check free disk and permissions there"
         )
-    _manifests[path] = parsed.result
+    return parsed.result
 
 
 def _where() -> list[str]:

@@ -64,14 +64,19 @@ def past_tests(home: Home, dates: Sequence[date], as_of: date, record_days: int)
               select * from cvm.warning_test where list_contains($dates, as_of_date)
                 and as_of_date + window_days <= $as_of::date and as_of_date + window_days > $as_of::date - $days::integer
             ),
-            alarms as (select as_of_date, customer_id, level from cvm.early_warning where status = 'new'),
+            alarms as (
+              select as_of_date, customer_id, level from cvm.early_warning
+              where status = 'new' and list_contains($dates, as_of_date)
+            ),
+            -- The alarms are few: so many are held, however many customers were lost in all these years.
+            lost_days as (
+              select as_of_date, customer_id from cvm.customer_value_history semi join alarms using (customer_id)
+              where lifecycle_stage = 'lost' and list_contains($dates, as_of_date)
+            ),
             lost as (
-              select a.as_of_date, a.customer_id, min(h.as_of_date) as lost_on from alarms a
-              join cvm.customer_value_history h on h.customer_id = a.customer_id and h.as_of_date > a.as_of_date
-                and h.lifecycle_stage = 'lost' and list_contains($dates, h.as_of_date)
-              anti join (select as_of_date, customer_id from cvm.customer_value_history where lifecycle_stage = 'lost') already
-                on already.as_of_date = a.as_of_date and already.customer_id = a.customer_id
-              group by all
+              select a.as_of_date, a.customer_id, min(l.as_of_date) as lost_on from alarms a
+              join lost_days l on l.customer_id = a.customer_id and l.as_of_date >= a.as_of_date
+              group by all having lost_on > a.as_of_date
             )
             select t.as_of_date, t.customer_id, t.window_days, t.expected_transactions, t.is_testable, t.base_index, a.level,
               date_diff('day', t.as_of_date, l.lost_on)::double as lead_days

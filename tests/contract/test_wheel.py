@@ -8,9 +8,14 @@ import subprocess
 import sys
 import sysconfig
 import zipfile
+from datetime import date
+from decimal import Decimal
 from pathlib import Path
 
+import duckdb
 import pytest
+
+from cvm_pipeline.config.paths import package_file
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = "cvm_pipeline/_shipped"
@@ -90,5 +95,22 @@ def test_the_demo_publishes_from_the_wheel_in_an_empty_folder(installed: Path, t
     assert demo.returncode == 0, demo.stderr
     assert "Published" in demo.stderr
     assert "Proof: BG/NBD on the papers' 1/10 sample" in demo.stdout
-    assert (tmp_path / ".cvm" / "warehouse" / "warehouse.duckdb").exists()
+    with duckdb.connect(str(tmp_path / ".cvm" / "warehouse" / "warehouse.duckdb"), read_only=True) as con:
+        counts = con.execute("""
+            select count(*), count(distinct customer_id), sum(revenue_total), sum(transactions),
+              count(*) filter (where frequency > 0), any_value(as_of_date) from cvm.customer_value""").fetchall()
+    assert counts == [(*counted_by_hand(), date(1998, 6, 30))]
+    assert counts[0][0] == 23570
     assert [path.name for path in tmp_path.iterdir()] == [".cvm"]
+
+
+def counted_by_hand() -> tuple:
+    """Customers twice, revenue, days with a purchase, and those with a second one, of the raw file."""
+    days: dict[str, set[str]] = {}
+    revenue = Decimal(0)
+    for line in package_file("lifetimes/datasets/CDNOW_master.txt").read_text().splitlines()[1:]:
+        customer, day, _, spent = line.split()
+        days.setdefault(customer, set()).add(day)
+        revenue += Decimal(spent)
+    repeaters = sum(len(bought) > 1 for bought in days.values())
+    return len(days), len(days), revenue, sum(map(len, days.values())), repeaters

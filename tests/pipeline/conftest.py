@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import datetime as dt
+import fcntl
+import os
+from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from places import REPOSITORY, SHARED, Place
@@ -12,31 +16,46 @@ APRIL, MAY = dt.date(2024, 4, 30), dt.date(2024, 5, 31)
 
 
 @pytest.fixture(scope="session")
-def shop_in_april(tmp_path_factory):
+def made_once(tmp_path_factory):
+    """Projects that are run once for all processes of a test session; each process gets a copy of its own."""
+    base = tmp_path_factory.getbasetemp()
+    shared = (base.parent if "PYTEST_XDIST_WORKER" in os.environ else base) / "made-once"
+    shared.mkdir(exist_ok=True)
+
+    def made(name: str, make: Callable[[Path], Place]) -> Place:
+        kept = shared / name
+        with (shared / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if not kept.exists():
+                make(shared / f"{name}.making").folder.rename(kept)
+        return Place(kept).copy(tmp_path_factory.mktemp(name) / name)
+
+    return made
+
+
+def published(place: Place, as_of: dt.date) -> Place:
+    outcome = place.run(as_of)
+    assert outcome.exit_code == 0, outcome.messages
+    return place
+
+
+@pytest.fixture(scope="session")
+def shop_in_april(made_once):
     """The small shop with one published snapshot."""
-    place = Place(write_shop(tmp_path_factory.mktemp("april") / "shop").parent)
-    outcome = place.run(APRIL)
-    assert outcome.exit_code == 0, outcome.messages
-    return place
+    return made_once("april", lambda folder: published(Place(write_shop(folder).parent), APRIL))
 
 
 @pytest.fixture(scope="session")
-def shop(shop_in_april, tmp_path_factory):
+def shop(made_once, shop_in_april):
     """The small shop with two published snapshots of the grid."""
-    place = shop_in_april.copy(tmp_path_factory.mktemp("may") / "shop")
-    outcome = place.run(MAY)
-    assert outcome.exit_code == 0, outcome.messages
-    return place
+    return made_once("may", lambda folder: published(shop_in_april.copy(folder), MAY))
 
 
 @pytest.fixture(scope="session")
-def one_time_buyers(tmp_path_factory):
+def one_time_buyers(made_once):
     """A hundred customers who bought once each, published."""
     rows = [(f"k{n:03}", f"2024-0{1 + n % 4}-{1 + n % 28:02}", f"{10 + n}.50") for n in range(100)]
-    place = Place(write_orders(tmp_path_factory.mktemp("once") / "base", rows).parent)
-    outcome = place.run(APRIL)
-    assert outcome.exit_code == 0, outcome.messages
-    return place
+    return made_once("once", lambda folder: published(Place(write_orders(folder, rows).parent), APRIL))
 
 
 @pytest.fixture(scope="session")

@@ -400,6 +400,7 @@ def test_an_acceptance_without_its_reason_is_a_mistake_of_usage(shrunk):
     assert shrunk[0].cvm("run", "--accept", "customers_did_not_drop").code == 2
 
 
+@pytest.mark.long
 def test_growth_beyond_belief_only_warns(one_time_buyers, tmp_path):
     place = one_time_buyers.copy(tmp_path / "base")
     _rewrite(place, 230)

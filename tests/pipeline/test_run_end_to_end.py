@@ -269,29 +269,6 @@ def test_the_papers_figures_come_out_of_the_whole_pipeline(papers_case, model, p
     assert papers_case[model, "fallback"] == 0
 
 
-def test_all_customers_of_cdnow_are_published_as_of_their_last_day(example):
-    place = example("cdnow")
-    outcome = place.run()
-    assert (outcome.exit_code, outcome.as_of) == (0, dt.date(1998, 6, 30)), outcome.messages
-    counts = place.ask("""select count(*), count(distinct customer_id), sum(revenue_total), sum(transactions),
-                                 count(*) filter (where frequency > 0) from cvm.customer_value""")
-    assert counts == [_counted_by_hand()]
-    assert counts[0][0] == 23570
-
-
-def _counted_by_hand() -> tuple:
-    from cvm_pipeline.config.paths import package_file
-
-    days: dict[str, set[str]] = {}
-    revenue = Decimal(0)
-    for line in package_file("lifetimes/datasets/CDNOW_master.txt").read_text().splitlines()[1:]:
-        customer, day, _, spent = line.split()
-        days.setdefault(customer, set()).add(day)
-        revenue += Decimal(spent)
-    repeaters = sum(len(bought) > 1 for bought in days.values())
-    return len(days), len(days), revenue, sum(map(len, days.values())), repeaters
-
-
 def _days(customer: str, count: int, gap: int, amount: str) -> list[tuple[str, str, str]]:
     first = dt.date(2023, 6, 1)
     return [(customer, str(first + dt.timedelta(days=gap * n)), amount) for n in range(count)]
@@ -319,8 +296,8 @@ def _sound_fallback(place, model: str) -> str:
     return note
 
 
-# A run each: the two whose fallback the units hold as well are run with the long tests.
-_LONG = ("three customers", "identical customers")
+# A run each: those whose fallback the units hold as well are run with the long tests.
+_LONG = ("three customers", "identical customers", "one giant", "only returns")
 
 
 @pytest.mark.parametrize(

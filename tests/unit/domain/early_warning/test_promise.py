@@ -26,6 +26,8 @@ CHANGED = {
     "a tenth falls to 30 %": Base(changed=0.1, factor=0.3, for_days=182),
     "three tenths stop": Base(changed=0.3, factor=0.0, for_days=182),
     "three tenths fall to 30 %": Base(changed=0.3, factor=0.3, for_days=182),
+    # Lifetimes of 1,500 days in the median: who died is truly gone, alarm or not.
+    "a tenth stops while others die": Base(changed=0.1, factor=0.0, for_days=182, death=(1.0, 1500.0)),
     "a tenth spends 30 %": Base(changed=0.1, spend_factor=0.3, for_days=182, gap=7.0),
 }
 

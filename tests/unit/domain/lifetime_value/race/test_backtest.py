@@ -27,7 +27,7 @@ FORECASTS = {*MODELS, NAME, AVERAGE, *NAIVE}
 
 @pytest.fixture(scope="module")
 def days() -> pd.DataFrame:
-    return simulated_days(np.random.Generator(np.random.PCG64(42)), 4000, FIRST, AS_OF)
+    return simulated_days(np.random.Generator(np.random.PCG64(42)), 2500, FIRST, AS_OF)
 
 
 def run(days: pd.DataFrame, of: Plan = PLAN, **changes: Any) -> Race:
