@@ -50,7 +50,9 @@ def backfill(
     elif code == words.DONE:
         words.next_step("cvm status   (or query customer_value_history, customer_state_history, stage_transitions)")
     elif code == words.BLOCKED:
-        words.next_step("cvm gate explain, then the same command: it goes on where it stopped")
+        words.next_step(
+            "cvm gate explain, and mend or accept what it tells; then the same command goes on where it stopped"
+        )
     raise typer.Exit(code)
 
 
@@ -64,13 +66,19 @@ def _made(
         from cvm_pipeline.defs.backfill import backfill as steps_of
 
         began = time.monotonic()
-        for step in steps_of(project, first, last, progress):
-            row = _row(step, time.monotonic() - began)
-            began = time.monotonic()
-            told.append(row)
-            code = row["exit_code"]
-            if not quiet:
-                _tell(row, step)
+        try:
+            for step in steps_of(project, first, last, progress):
+                row = _row(step, time.monotonic() - began)
+                began = time.monotonic()
+                told.append(row)
+                code = row["exit_code"]
+                if not quiet:
+                    _tell(row, step)
+        except KeyboardInterrupt:
+            if not any(row["published"] for row in told):
+                raise
+            stays = "the snapshots that were published stay; the same command goes on with the next"
+            raise words.Stopped(f"Stopped after {told[-1]['as_of']}: {stays}") from None
     return told, code
 
 

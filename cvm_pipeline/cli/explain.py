@@ -12,7 +12,9 @@ from cvm_pipeline.cli import words
 from cvm_pipeline.cli.projects import AsJson, Config, project_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
+
+    from cvm_pipeline.config.project import Project
 
 _PART_WORDS = {
     "frequency": "how often it bought",
@@ -53,7 +55,7 @@ def explain(
     if as_json:
         words.print_json(told)
         return
-    for heading, lines in _screen(told, project.currency, project.clv.horizon):
+    for heading, lines in _screen(told, project):
         shown = [line for line in lines if line]
         if shown:
             words.output().print(heading, style="bold", markup=False)
@@ -61,17 +63,22 @@ def explain(
                 words.output().print(f"  {line}", markup=False, soft_wrap=True)
 
 
-def _screen(told: dict[str, Any], currency: str, horizon: int) -> Iterator[tuple[str, list[str]]]:
+def _screen(told: dict[str, Any], project: Project) -> Iterator[tuple[str, list[str]]]:
     """Headings with their lines; an empty line is left out."""
     row = told["snapshot"]
-    yield f"{row['customer_id']} as of {row['as_of_date']}", _who(told)
-    yield f"Value ({currency})", _value(row, horizon, told["customers"])
+    behind = (
+        ""
+        if row["as_of_date"] == told["newest_snapshot"]
+        else f" (the newest snapshot is of {told['newest_snapshot']})"
+    )
+    yield f"{row['customer_id']} as of {row['as_of_date']}{behind}", _who(told)
+    yield f"Value ({project.currency})", _value(row, project.clv.horizon, told["customers"])
     yield "Stage", [f"{row['lifecycle_stage']} since {row['stage_since']}: {row['stage_reason']}", _loyal(row)]
     yield "Tier", _tier(told)
     yield "RFM", [f"{row['rfm_segment']} ({row['rfm_cell']})" if row["rfm_cell"] else ""]
     yield "Warning", _warning(told)
     yield "History", _history(told)
-    yield "What changed", _change(told["change"])
+    yield "What changed", _change(told, project.is_on_grid)
 
 
 def _who(told: dict[str, Any]) -> list[str]:
@@ -79,8 +86,10 @@ def _who(told: dict[str, Any]) -> list[str]:
     said = [record.get(name) for name in ("customer_type", "industry", "size_band", "city", "region", "country")]
     if row["transactions"]:
         bought = (
-            f"{row['transactions']} transactions from {row['first_order_date']} to {row['last_order_date']},"
-            f" silent {row['days_since_last']} days (typical gap {row['gap_median']:.0f}, limit {row['gap_limit']:.0f})"
+            f"{row['transactions']} transaction{'s' * (row['transactions'] > 1)} from {row['first_order_date']} to"
+            f" {row['last_order_date']}, silent {row['days_since_last']} days (typical gap {row['gap_median']:.0f}, limit"
+            # Cut, as in the stage's reason: 144 days are beyond a limit of 143.7.
+            f" {floor(row['gap_limit'])})"
         )
     else:
         bought = "no transaction yet"
@@ -147,24 +156,33 @@ def _warning(told: dict[str, Any]) -> list[str]:
 
 def _history(told: dict[str, Any]) -> list[str]:
     told_of = told["timeline"][-_TIMELINE:]
+    as_of = told["snapshot"]["as_of_date"]
+    lasts = "until now" if as_of == told["newest_snapshot"] else f"still {as_of}"
     values = [float(one["clv"] or 0) for one in told_of]
     most = max([*values, 0.0])
     bars = "".join(_BARS[round(max(v, 0) / most * (len(_BARS) - 1))] if most else _BARS[0] for v in values)
     lines = [f"clv {bars}  {values[0]:,.2f} on {told_of[0]['as_of_date']} to {values[-1]:,.2f}"] if told_of else []
     for stay in (one for one in told["stays"] if one["scheme"] == "stage"):
-        until = f"to {stay['valid_to']}" if stay["valid_to"] else "until now"
+        until = f"to {stay['valid_to']}" if stay["valid_to"] else lasts
         cause = "" if stay["cause"] == "behaviour" else f" [{stay['cause']}]"
-        lines.append(f"{stay['valid_from']} {until:<13} {stay['state']}: {stay['reason']}{cause}")
+        lines.append(f"{stay['valid_from']} {until:<16} {stay['state']}: {stay['reason']}{cause}")
     return lines
 
 
-def _change(change: dict[str, Any] | None) -> list[str]:
+def _change(told: dict[str, Any], is_on_grid: Callable[[dt.date], bool]) -> list[str]:
     from cvm_pipeline.domain.contracts import VALUE_CHANGE_PARTS
 
+    change, now = told["change"], told["snapshot"]["clv_model"]
     if change is None:
         return []
-    lines = [f"clv {change['clv_before']:,.2f} to {change['clv']:,.2f}: {change['change']:+,.2f}"]
+    # What a change is counted from: snapshots off the grid are nobody's memory.
+    before = next((one for one in reversed(told["timeline"][:-1]) if is_on_grid(one["as_of_date"])), None)
+    since = f" since {before['as_of_date']}" if before else ""
+    said = dict(_PART_WORDS)
+    if before and before["clv_model"] and now and before["clv_model"] != now:
+        said["model"] = f"another model, {now} after {before['clv_model']}"
+    lines = [f"clv {change['clv_before']:,.2f} to {change['clv']:,.2f}{since}: {change['change']:+,.2f}"]
     parts = sorted(
         ((change[name], name) for name in VALUE_CHANGE_PARTS if change[name]), key=lambda part: -abs(part[0])
     )
-    return lines + [f"{amount:+12,.2f}  {name}: {_PART_WORDS[name]}" for amount, name in parts]
+    return lines + [f"{amount:+12,.2f}  {name}: {said[name]}" for amount, name in parts]

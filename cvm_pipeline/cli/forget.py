@@ -46,7 +46,7 @@ def forget(
     else:
         words.say(
             f"Forgotten (mark {done.mark} in the log of runs): {done.landed_rows:,} landed rows, {len(done.versions)} versions"
-            f" written anew, {done.target_rows:,} rows where readers are, {done.records} records of runs",
+            f" written anew, {done.target_rows:,} rows in PostgreSQL or Parquet files, {done.records} records of runs",
             style="green",
         )
         words.say("Totals and curves that were published hold no person and stay; the next run counts without this one")

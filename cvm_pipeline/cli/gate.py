@@ -43,7 +43,7 @@ def explain(
         return
     ending = _ending(project.home, record)
     words.output().print(f"Candidate {record.publication_id}, as of {record.as_of_date}: {ending}", soft_wrap=True)
-    for line in told(report_of(record), words.to_type):
+    for line in told(report_of(record), record.as_of_date, words.to_type):
         words.output().print(line, markup=False, soft_wrap=True)
 
 

@@ -82,6 +82,9 @@ def run() -> None:
         # Wrong usage; `show` is of the click that typer carries.
         error.show()  # type: ignore[attr-defined]
         code = words.USAGE
+    except words.Stopped as stopped:
+        words.say(str(stopped))
+        sys.exit(_STOPPED)
     except (typer.Abort, KeyboardInterrupt):
         code = _STOPPED
     except Exception as error:

@@ -86,20 +86,38 @@ def told_out_of_date(project: Project, changed: Sequence[dt.date], stale: Sequen
     if changed:
         lines.append(f"changed since: {_days(changed)} (made of other data or another configuration than today's)")
     if stale:
-        lines.append(f"stale: {_days(stale)} (an earlier snapshot, which they remember, was made anew since)")
+        lines.append(f"stale: {_days(stale)} (an earlier snapshot, which they remember, was made since)")
     if lines:
-        commands = making_anew({*changed, *stale}, project.is_on_grid)
+        from cvm_pipeline.warehouse.versions import snapshots
+
+        there = {snapshot.as_of_date for snapshot in snapshots(project.home)}
+        commands = making_anew(
+            {*changed, *stale}, project.is_on_grid, lambda *ends: there.issuperset(project.grid(*ends))
+        )
         lines.append(f"make them anew: {', then '.join(words.to_type(command) for command in commands)}")
     return lines
 
 
-def making_anew(days: set[dt.date], is_on_grid: Callable[[dt.date], bool]) -> list[str]:
-    """The commands that make these snapshots anew, the grid's first: the others remember them."""
-    grid = sorted(day for day in days if is_on_grid(day))
-    between = [f"cvm run --as-of {day}" for day in sorted(days) if not is_on_grid(day)]
-    if len(grid) > 1:
-        return [f"cvm backfill --from {grid[0]} --to {grid[-1]}", *between]
-    return [*(f"cvm run --as-of {day}" for day in grid), *between]
+def making_anew(
+    days: set[dt.date], is_on_grid: Callable[[dt.date], bool], is_whole: Callable[[dt.date, dt.date], bool]
+) -> list[str]:
+    """The commands that make these snapshots anew, the grid's first: the others remember them.
+
+    `is_whole`: whether each date of the grid from one to another has a snapshot; a backfill over a hole would fill it.
+    """
+    ranges: list[list[dt.date]] = []
+    for day in sorted(filter(is_on_grid, days)):
+        if ranges and is_whole(ranges[-1][-1], day):
+            ranges[-1].append(day)
+        else:
+            ranges.append([day])
+    return [
+        *(
+            f"cvm backfill --from {some[0]} --to {some[-1]}" if len(some) > 1 else f"cvm run --as-of {some[0]}"
+            for some in ranges
+        ),
+        *(f"cvm run --as-of {day}" for day in sorted(days) if not is_on_grid(day)),
+    ]
 
 
 def told_behind(as_of: dt.date, newest: dt.date) -> str:

@@ -22,6 +22,10 @@ if TYPE_CHECKING:
     from rich.table import Table
 
 
+class Stopped(Exception):
+    """Somebody stopped the command when a part of it was done; the message says which."""
+
+
 _project: list[str] = []
 
 

@@ -98,7 +98,7 @@ def _why(project: Project, day: dt.date) -> str:
     if day not in published:
         return "new"
     if day in stale_snapshots(project.home, project.is_on_grid):
-        return "made again: an earlier snapshot, which it remembers, was made anew"
+        return "made again: an earlier snapshot, which it remembers, was made since"
     with connect(project.home, engine_of(project)) as con:
         inputs = inputs_digest(con, day, project.config_hash)
     if inputs != published[day]:

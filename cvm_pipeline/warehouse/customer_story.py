@@ -23,7 +23,8 @@ class CustomerUnknown(WarehouseError):
 def told_customer(home: Home, customer_id: str, as_of: date | None = None) -> dict[str, Any]:
     """All that is published of a customer at a snapshot (by default the newest that holds it), and how it came to it.
 
-    `snapshot`: its row of customer_value_history, one of so many `customers`; `customer`: the golden record, which is kept of
+    `snapshot`: its row of customer_value_history, one of so many `customers`; `newest_snapshot`: what readers' newest tables are
+    of; `customer`: the golden record, which is kept of
     the newest snapshot alone; `tier_distance`; `change`: its row of
     value_change; `warning` and `test`: its rows of early_warning and warning_test; `timeline`: snapshots up to this one, oldest
     first; `stays`: its stays that began by then. None or empty where there is no such row. Raises CustomerUnknown.
@@ -35,7 +36,7 @@ def told_customer(home: Home, customer_id: str, as_of: date | None = None) -> di
         key = {"day": day, "id": customer_id}
         snapshot = _row(con, "customer_value_history", "as_of_date = $day and customer_id = $id", key)
         if snapshot is None:
-            raise CustomerUnknown(f"customer {customer_id} is not in the snapshot of {day}")
+            raise CustomerUnknown(_why_not(con, customer_id, day))
         ((customers, newest),) = con.execute(
             "select count(*), (select max(as_of_date) from cvm.customer_value) from cvm.customer_value_history "
             "where as_of_date = ?",
@@ -48,6 +49,7 @@ def told_customer(home: Home, customer_id: str, as_of: date | None = None) -> di
         return {
             "snapshot": snapshot,
             "customers": customers,
+            "newest_snapshot": newest,
             "customer": _row(con, "customer", "customer_id = $id", {"id": customer_id}) if day == newest else None,
             "tier_distance": {
                 name: None if one is None else vars(one) for name, one in (("up", away.up), ("down", away.down))
@@ -57,7 +59,7 @@ def told_customer(home: Home, customer_id: str, as_of: date | None = None) -> di
             "test": _row(con, "warning_test", "as_of_date = $day and customer_id = $id", key),
             "timeline": _rows(
                 con,
-                "select as_of_date, clv, total_value, value_tier, lifecycle_stage, transactions, p_alive "
+                "select as_of_date, clv, total_value, value_tier, lifecycle_stage, transactions, p_alive, clv_model "
                 "from cvm.customer_value_history where customer_id = $id and as_of_date <= $day order by as_of_date",
                 key,
             ),
@@ -69,6 +71,16 @@ def told_customer(home: Home, customer_id: str, as_of: date | None = None) -> di
                 key,
             ),
         }
+
+
+def _why_not(con: duckdb.DuckDBPyConnection, customer_id: str, day: date) -> str:
+    """Why a snapshot tells nothing of a customer: it does not hold it, or is not there itself."""
+    days = [row[0] for row in con.execute(
+        "select distinct as_of_date from cvm.customer_value_history order by as_of_date").fetchall()]  # fmt: skip
+    if day in days:
+        return f"customer {customer_id} is not in the snapshot of {day}"
+    near = [*[one for one in days if one < day][-1:], *[one for one in days if one > day][:1]]
+    return f"there is no snapshot of {day}: the nearest are of {' and '.join(map(str, near))}"
 
 
 def _snapshot_of(con: duckdb.DuckDBPyConnection, customer_id: str, as_of: date | None) -> date:

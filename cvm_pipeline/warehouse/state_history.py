@@ -32,6 +32,8 @@ STATES: Mapping[str, tuple[str, str]] = {
     "warning": ("warning_level", "warning_reasons"),
     "value_matrix": ("value_matrix", "'margin of 12 months ' || margin_12m || ', clv ' || clv"),
 }
+# Schemes whose states are cut from value, which another model moves by itself.
+_FOLLOW_VALUE = ("tier", "value_matrix")
 _COLUMNS = "customer_id, scheme, valid_from, valid_to, state, previous, reason, cause, rule_version"
 _TARGET = "candidate.customer_state_history"
 _STANDING = "stays_before"
@@ -47,7 +49,7 @@ def write_state_history(
     """candidate.customer_state_history: the stays that last or ended at the snapshot or later, as they now are.
 
     `memory_date`: the newest snapshot of the grid before this one, with which it is compared. Off the grid the stays are
-    handed on as they stand. Reads candidate.customer_value, candidate.early_warning, candidate.segment_parameter,
+    handed on as they stand. Reads candidate.customer_value, candidate.value_change, candidate.early_warning, candidate.segment_parameter,
     marts.fct_customer_slices of the memory date, and the standing version.
     """
     folder = standing(home)
@@ -179,9 +181,15 @@ def _causes_found(con: duckdb.DuckDBPyConnection, as_of: date, memory_date: date
             where parameter = 'rule_version' and n.as_of_date = $day and t.value is distinct from n.value""",
         {"memory": memory_date, "day": as_of},
     )
-    return """case when s.state is null then 'behaviour'
+    con.execute(
+        """create or replace temp table moved_by_model as
+           select customer_id from candidate.value_change where abs(model) > abs(change - model)"""
+    )
+    follows_value = ", ".join(map(literal, _FOLLOW_VALUE))
+    return f"""case when s.state is null then 'behaviour'
                    when n.scheme in (select scheme from rules_changed) then 'rule change'
                    when n.customer_id in (select customer_id from corrected) then 'corrected data'
+                   when n.scheme in ({follows_value}) and n.customer_id in (select customer_id from moved_by_model) then 'model'
                    else 'behaviour' end"""
 
 

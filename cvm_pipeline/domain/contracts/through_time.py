@@ -23,7 +23,7 @@ CUSTOMER_STATE_HISTORY = Table(
         Column("previous", "varchar", "The state that ended when this began; null at the first, and after a pause", nullable=True,
                since="1.2"),
         Column("reason", "varchar", "Why, in words with the numbers of the first snapshot of the stay", nullable=True, since="1.2"),
-        Column("cause", "varchar", "What moved it; behaviour is the customer's, silence and the base's included", vocabulary=CAUSES,
+        Column("cause", "varchar", "What moved it; behaviour is the customer's, silence and the base's included; model: a refitted or another model moved clv by more than all else", vocabulary=CAUSES,
                since="1.2"),
         Column("rule_version", "bigint", "Number of the scheme's rules as configured then: segment_parameter rule_version",
                since="1.2"),

@@ -19,7 +19,7 @@ WARNING_LEVELS = ("watch", "warning", "critical")
 VALUE_MATRIX = ("star", "grow", "harvest", "maintain")
 # Schemes whose states are remembered as stays.
 REMEMBERED = ("tier", "stage", "rfm", "warning", "value_matrix")
-CAUSES = ("behaviour", "rule change", "identity merge", "corrected data")
+CAUSES = ("behaviour", "model", "rule change", "identity merge", "corrected data")
 # Where a customer comes from that the snapshot before did not know.
 ENTRY = "entry"
 SEVERITIES = ("critical", "warning")

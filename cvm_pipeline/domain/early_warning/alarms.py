@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from math import floor
 
 import numpy as np
 import pyarrow as pa
@@ -152,6 +153,7 @@ def _reasons(
             each = of["paid_sales"][row] / of["paid"][row]
             before = "" if np.isnan(usual[row]) else f" after {usual[row]:.2f}"
             words.append(f"{each:.2f} a transaction in {days} days{before}: chance {told['p_spend'][row]:.2g}")
-        words.append(f"P(alive) {of['p_alive'][row]:.2f}, {at_risk[row].as_py():.2f} at risk")
+        # Cut, as everywhere that it is told: 0.4996 is below the limit of 0.50.
+        words.append(f"P(alive) {floor(of['p_alive'][row] * 100 + 1e-9) / 100:.2f}, {at_risk[row].as_py():.2f} at risk")
         said.append("; ".join(words))
     return said

@@ -18,13 +18,31 @@ def _on_grid(day: date) -> bool:
     return is_period_end(day, "monthly")
 
 
+def _whole(first: date, last: date) -> bool:
+    return True
+
+
 def test_one_snapshot_is_made_anew_by_a_run_and_several_of_the_grid_by_a_backfill() -> None:
-    assert making_anew({FEBRUARY}, _on_grid) == ["cvm run --as-of 2025-02-28"]
-    assert making_anew({FEBRUARY, JANUARY}, _on_grid) == ["cvm backfill --from 2025-01-31 --to 2025-02-28"]
+    assert making_anew({FEBRUARY}, _on_grid, _whole) == ["cvm run --as-of 2025-02-28"]
+    assert making_anew({FEBRUARY, JANUARY}, _on_grid, _whole) == ["cvm backfill --from 2025-01-31 --to 2025-02-28"]
+
+
+def test_no_snapshot_that_never_was_is_made_by_making_others_anew() -> None:
+    def is_whole(first: date, last: date) -> bool:
+        return not first <= date(2024, 12, 31) <= last
+
+    days = {date(2024, 10, 31), date(2024, 11, 30), JANUARY, FEBRUARY}
+    assert making_anew(days, _on_grid, is_whole) == [
+        "cvm backfill --from 2024-10-31 --to 2024-11-30",
+        "cvm backfill --from 2025-01-31 --to 2025-02-28",
+    ]
 
 
 def test_what_lies_off_the_grid_is_made_anew_after_the_grid_that_it_remembers() -> None:
-    assert making_anew({MIDDLE, FEBRUARY}, _on_grid) == ["cvm run --as-of 2025-02-28", "cvm run --as-of 2025-02-14"]
+    assert making_anew({MIDDLE, FEBRUARY}, _on_grid, _whole) == [
+        "cvm run --as-of 2025-02-28",
+        "cvm run --as-of 2025-02-14",
+    ]
 
 
 def test_a_run_for_an_earlier_day_says_which_snapshot_readers_still_see() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 
 import pytest
 
@@ -10,6 +11,7 @@ from cvm_pipeline.domain.contracts import DATA_QUALITY_RESULT
 from cvm_pipeline.quality.explain import explain
 from cvm_pipeline.quality.results import AcceptanceRefused, CheckResult, QualityReport, accept
 
+JUNE = date(2024, 6, 30)
 PASSED = CheckResult("customer", "it_has_rows", "", "expect_x", "critical", False, True, "1 row", "3 rows")
 WARNED = replace(PASSED, name="it_grew", severity="warning", success=False)
 DROPPED = replace(PASSED, suite="gate_fact", name="customers_did_not_drop", relative=True, success=False)
@@ -71,7 +73,7 @@ def test_a_report_survives_json() -> None:
 
 
 def test_explaining_tells_expected_found_rows_and_cause() -> None:
-    assert explain(QualityReport((PASSED, NEGATIVE))) == [
+    assert explain(QualityReport((PASSED, NEGATIVE)), JUNE) == [
         "1 passed, 0 warned, 0 accepted, 1 blocking.",
         "",
         "customer_value: p alive lies between 0 and 1 - BLOCKS",
@@ -81,26 +83,29 @@ def test_explaining_tells_expected_found_rows_and_cause() -> None:
         *[f"            customer_id c{n}, p_alive -0.2" for n in range(1, 10)],
         "            and 2 more",
         "  look at   the model's fit",
+        "",
+        "What blocks and compares with nothing earlier can't be accepted: mend it, then run again",
     ]
 
 
 def test_explaining_puts_what_blocks_first_and_says_how_to_accept_it() -> None:
-    lines = explain(REPORT)
+    lines = explain(REPORT, JUNE)
     assert lines[2] == "gate_fact: customers did not drop - BLOCKS"
-    assert "  if true   cvm run --accept customers_did_not_drop --reason '...'" in lines
+    accept_it = "cvm run --as-of 2024-06-30 --accept customers_did_not_drop --reason '...'"
+    assert lines[-1] == f"If it is true what was found: {accept_it}"
     assert "customer: it grew - warns" in lines
 
 
 def test_explaining_says_a_command_as_it_is_to_be_typed() -> None:
-    lines = explain(REPORT, lambda command: command.replace("cvm run", "cvm run -c shop/cvm.yml"))
-    assert "  if true   cvm run -c shop/cvm.yml --accept customers_did_not_drop --reason '...'" in lines
+    lines = explain(REPORT, JUNE, lambda command: command.replace("cvm run", "cvm run -c shop/cvm.yml"))
+    assert "cvm run -c shop/cvm.yml --as-of 2024-06-30 --accept customers_did_not_drop --reason '...'" in lines[-1]
 
 
 def test_explaining_an_accepted_failure_gives_its_reason() -> None:
-    lines = explain(accept(REPORT, {"customers_did_not_drop": "sold"}))
+    lines = explain(accept(REPORT, {"customers_did_not_drop": "sold"}), JUNE)
     assert "gate_fact: customers did not drop - accepted" in lines
     assert "  accepted  sold" in lines
 
 
 def test_explaining_a_passed_gate_takes_one_line() -> None:
-    assert explain(QualityReport((PASSED,))) == ["The gate passed: 1 passed, 0 warned, 0 accepted, 0 blocking."]
+    assert explain(QualityReport((PASSED,)), JUNE) == ["The gate passed: 1 passed, 0 warned, 0 accepted, 0 blocking."]

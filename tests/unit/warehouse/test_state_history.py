@@ -11,7 +11,13 @@ import duckdb
 import pytest
 
 from cvm_pipeline.config.home import Home
-from cvm_pipeline.domain.contracts import CUSTOMER_STATE_HISTORY, CUSTOMER_VALUE_HISTORY, SEGMENT_PARAMETER, Table
+from cvm_pipeline.domain.contracts import (
+    CUSTOMER_STATE_HISTORY,
+    CUSTOMER_VALUE_HISTORY,
+    SEGMENT_PARAMETER,
+    VALUE_CHANGE,
+    Table,
+)
 from cvm_pipeline.domain.sql_text import literal
 from cvm_pipeline.warehouse.state_history import write_state_history
 
@@ -45,6 +51,7 @@ class Shop:
             "create table marts.fct_customer_slices (slice_date date, customer_id varchar, transactions bigint, "
             'recency bigint, "T" bigint, revenue_total decimal(18,4), margin_total decimal(18,4), flag varchar)'
         )
+        self.con.execute(f"create table candidate.value_change ({_columns(VALUE_CHANGE)})")
         self.published: list[dt.date] = []
 
     def publish(
@@ -204,6 +211,19 @@ def causes(shop: Shop, day: dt.date) -> dict[object, object]:
         for row in shop.rows("customer_id, valid_from, cause, scheme")
         if row[1] == day and row[3] == "stage"
     }
+
+
+def test_a_move_of_tier_is_the_models_where_the_model_moved_value_by_more_than_all_else(shop: Shop) -> None:
+    shop.publish(DAYS[0], {(id_, scheme): "A" for id_ in ("ann", "bob") for scheme in ("tier", "stage")})
+    shop.con.execute(
+        "insert into candidate.value_change by name select unnest(['ann', 'bob']) as customer_id, "
+        "unnest([-9, -9]) as change, unnest([-5, -4]) as model"
+    )
+    shop.publish(DAYS[1], {(id_, scheme): "B" for id_ in ("ann", "bob") for scheme in ("tier", "stage")})
+    found = shop.rows("customer_id, scheme, cause, valid_from")
+    assert [row[:3] for row in found if row[3] == DAYS[1]] == [
+        ("ann", "stage", "behaviour"), ("ann", "tier", "model"), ("bob", "stage", "behaviour"), ("bob", "tier", "behaviour"),
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize(
