@@ -2,7 +2,8 @@
 
 Belongs here: the rows. Not here: judging them (gate_child.py), what is promised (gate.py).
 
-Two snapshots, so that there is an earlier one to compare with; four schemes; a twentieth of the base in each backtest.
+Two snapshots, so that there is an earlier one to compare with; six schemes, five of them with a stay each; a twentieth of the
+base in each backtest.
 """
 
 from __future__ import annotations
@@ -77,6 +78,7 @@ select {as_of}::date as as_of_date, customer_id, case when i % 4 = 0 then 'compa
   lifecycle_stage as previous_stage, date '2024-05-31' as stage_since,
   coalesce('last purchase ' || days_since_last || ' days ago', 'never bought') as stage_reason, p > .95 as is_loyal,
   case when t > 0 then ['star', 'grow', 'harvest', 'maintain'][1 + h % 4] end as value_matrix,
+  case when t > 2 and h % 50 = 0 then 'watch' end as warning_level,
   false as is_excluded, case when t > 0 then 'mbg_nbd' end as clv_model, {publication} as publication_id
 from work.marts.person order by i
 """
@@ -86,14 +88,30 @@ insert into warehouse.cvm.customer by name select customer_id, 'country ' || i %
   first_day as first_order_date, last_day as last_order_date, t = 0 as is_prospect, 'p' as publication_id from work.marts.person;
 insert into pii.cvm_pii.customer_pii by name select customer_id, 'Name ' || i as name, i || '@example.org' as email,
   'p' as publication_id from work.marts.person;
+insert into warehouse.cvm.early_warning by name select as_of_date, customer_id,
+    case when as_of_date = $as_of then 'standing' else 'new' end as status, warning_level as level, 'frequency' as signals,
+    91 as window_days, .001 as p_value, 5 as value_at_risk, 'bought less' as reasons, date '2024-05-31' as raised_on,
+    date '2024-08-30' as lapses_on, publication_id from warehouse.cvm.customer_value_history where warning_level is not null;
+insert into warehouse.cvm.warning_test by name select as_of_date, customer_id, 91 as window_days, 3 as expected_transactions,
+    2.5 as expected_with_attrition, 2 as observed_transactions, 1 as base_index, .4 as p_frequency, .5 as p_spend, .8 as p_value,
+    true as is_testable, false as is_raised, publication_id
+  from warehouse.cvm.customer_value_history where transactions > 2 and warning_level is null;
+insert into warehouse.cvm.warning_record by name select as_of_date, unnest(['all', 'watch', 'warning', 'critical']) as level,
+    100 as tested, 50 as not_testable, 0 as warned, 0 as fell, 'p' as publication_id
+  from (select distinct as_of_date from warehouse.cvm.customer_value_history);
+insert into warehouse.cvm.customer_state_history by name
+  from (select customer_id, unnest(['tier', 'stage', 'rfm', 'warning', 'value_matrix']) as scheme, date '2024-05-31' as valid_from,
+      unnest([value_tier, lifecycle_stage, rfm_segment, warning_level, value_matrix]) as state, 'behaviour' as cause,
+      1 as rule_version, publication_id from warehouse.cvm.customer_value) where state is not null;
 insert into warehouse.cvm.segment_membership by name
-  from (select as_of_date, unnest(['tier', 'stage', 'rfm', 'type', 'value_matrix']) as scheme, customer_id,
-    unnest([value_tier, lifecycle_stage, coalesce(rfm_segment, 'none'), customer_type, value_matrix]) as segment, publication_id
+  from (select as_of_date, unnest(['tier', 'stage', 'rfm', 'type', 'value_matrix', 'warning']) as scheme, customer_id,
+    unnest([value_tier, lifecycle_stage, coalesce(rfm_segment, 'none'), customer_type, value_matrix, warning_level]) as segment,
+    publication_id
   from warehouse.cvm.customer_value_history) where segment is not null;
 insert into warehouse.cvm.segment_summary by name
   select m.as_of_date, scheme, segment, count(*) as customers, count(*) / {customers} as share, sum(revenue_12m) as revenue_12m,
     sum(margin_12m) as margin_12m, sum(coalesce(clv, 0)) as clv, sum(total_value) as total_value, avg(p_alive) as avg_p_alive,
-    'p' as publication_id
+    5 * count(warning_level) as at_risk_value, 'p' as publication_id
   from warehouse.cvm.segment_membership m
   join warehouse.cvm.customer_value_history v on v.customer_id = m.customer_id and v.as_of_date = m.as_of_date group by all;
 insert into warehouse.cvm.pareto_curve select d, n, sqrt(n / 100.0), 'p'
