@@ -42,8 +42,22 @@ def test_what_changed_adds_up_and_the_stays_end_in_the_present(shop):
     assert stands["rfm"] == told["snapshot"]["rfm_segment"]
 
 
+def test_what_changed_is_told_since_the_snapshot_before_and_by_another_model_where_it_is_one(shop):
+    ((before, now),) = shop.ask(
+        """select any_value(clv_model) filter (as_of_date = ?), any_value(clv_model) filter (as_of_date = ?)
+           from cvm.customer_value_history where clv_model is not null""", APRIL, MAY,
+    )  # fmt: skip
+    id_ = shop.column(f"select customer_id from cvm.value_change where model <> 0 and as_of_date = '{MAY}' limit 1")[0]
+    said = shop.cvm("explain", id_).out
+    assert f" since {APRIL}: " in said
+    assert ("model: a new fit of the model" if before == now else f"model: another model, {now} after {before}") in said
+
+
 def test_an_earlier_snapshot_is_told_as_it_was_known_then(shop):
     id_ = one_of(shop, "previous_stage is not null")
+    screen = shop.cvm("explain", id_, "--as-of", str(APRIL)).out
+    assert f"as of {APRIL} (the newest snapshot is of {MAY})" in screen
+    assert f"still {APRIL}" in screen and "until now" not in screen
     told = shop.cvm("explain", id_, "--as-of", str(APRIL), "--json").json
     assert told["snapshot"]["as_of_date"] == str(APRIL)
     assert [one["as_of_date"] for one in told["timeline"]] == [str(APRIL)]
@@ -65,7 +79,7 @@ def test_a_warned_customer_is_told_why_and_since_when(shop):
 @pytest.mark.parametrize(
     ("arguments", "words"),
     [(("nobody",), "no published snapshot holds customer nobody. Ids look like c"),
-     (("c0001", "--as-of", "2023-01-01"), "is not in the snapshot of 2023-01-01")],
+     (("c0001", "--as-of", "2024-05-15"), "no snapshot of 2024-05-15: the nearest are of 2024-04-30 and 2024-05-31")],
 )  # fmt: skip
 def test_whom_nobody_knows_is_said_so(shop, arguments, words):
     said = shop.cvm("explain", *arguments)
