@@ -175,7 +175,8 @@ def test_each_poison_fails_the_checks_that_block_on_it(poisoned_by_hand, custome
 def test_each_failure_is_told_with_expected_found_rows_and_cause(poisoned_by_hand):
     place, _, _ = poisoned_by_hand
     checks = [c for c in place.cvm("gate", "explain", "--json").json["checks"] if not c["success"]]
-    told = place.cvm("gate", "explain").out.split("\n\n")[1:]
+    _, *told, ending = place.cvm("gate", "explain").out.split("\n\n")
+    assert "can't be accepted: mend it" in ending
     assert len(told) == len(checks) > 8
     for paragraph in told:
         words = [line[:10].strip() for line in paragraph.splitlines()[1:]]
