@@ -23,9 +23,8 @@ class CustomerUnknown(WarehouseError):
 def told_customer(home: Home, customer_id: str, as_of: date | None = None) -> dict[str, Any]:
     """All that is published of a customer at a snapshot (by default the newest that holds it), and how it came to it.
 
-    `snapshot`: its row of customer_value_history, one of so many `customers`; `newest_snapshot`: what readers' newest tables are
-    of; `customer`: the golden record, which is kept of
-    the newest snapshot alone; `tier_distance`; `change`: its row of
+    `snapshot`: its row of customer_value_history, one of so many `customers`; `newest_snapshot`: the day of
+    readers' newest tables; `customer`: the golden record, which is kept of that day alone; `tier_distance`; `change`: its row of
     value_change; `warning` and `test`: its rows of early_warning and warning_test; `timeline`: snapshots up to this one, oldest
     first; `stays`: its stays that began by then. None or empty where there is no such row. Raises CustomerUnknown.
     """

@@ -49,8 +49,8 @@ def write_state_history(
     """candidate.customer_state_history: the stays that last or ended at the snapshot or later, as they now are.
 
     `memory_date`: the newest snapshot of the grid before this one, with which it is compared. Off the grid the stays are
-    handed on as they stand. Reads candidate.customer_value, candidate.value_change, candidate.early_warning, candidate.segment_parameter,
-    marts.fct_customer_slices of the memory date, and the standing version.
+    handed on as they stand. Reads candidate.customer_value, candidate.value_change, candidate.early_warning,
+    candidate.segment_parameter, marts.fct_customer_slices of the memory date, and the standing version.
     """
     folder = standing(home)
     con.execute(f"create or replace temp table stays ({_typed()})")
